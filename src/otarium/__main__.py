@@ -1,0 +1,6 @@
+"""`python -m otarium`."""
+
+from otarium.cli.main import main
+
+if __name__ == "__main__":
+    main()

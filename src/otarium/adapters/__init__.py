@@ -1,0 +1,1 @@
+"""I/O that decides nothing. Adapters know the ports and domain values, never each other's insides."""

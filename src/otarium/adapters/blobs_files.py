@@ -1,0 +1,135 @@
+"""Blobs in a directory: `sha256/ab/cd/<hash>`, staged beside on the same file system.
+
+A blob is written to `staging/`, fsynced, renamed to its hash and its directory fsynced; only then may a
+transaction list it. Names come from hashes alone, never from users.
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from otarium.domain.errors import StorageFull, Unavailable
+from otarium.domain.names import Sha256
+
+_WRITEBACK_BYTES = 16 * 1024 * 1024
+
+
+class FileBlobStore:
+    def __init__(self, directory: Path) -> None:
+        self._root = directory / "sha256"
+        self._staging = directory / "staging"
+
+    def prepare(self) -> None:
+        """Make the directories and clear what a crash left in staging. Call with nobody else running."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._staging.mkdir(mode=0o700)
+
+    def stage(self) -> "FileStagedBlob":
+        with _full_disk_is_a_refusal():
+            return FileStagedBlob(self, self._staging / secrets.token_hex(16))
+
+    def path(self, sha256: Sha256) -> Path:
+        return self._root / sha256[:2] / sha256[2:4] / sha256
+
+    def open(self, sha256: Sha256) -> BinaryIO | None:
+        try:
+            return self.path(sha256).open("rb")
+        except FileNotFoundError:
+            return None
+
+    def delete(self, sha256: Sha256) -> None:
+        self.path(sha256).unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self._root).free
+
+    def link(self, sha256: Sha256, target: Path) -> bool:
+        try:
+            target.hardlink_to(self.path(sha256))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def archive_name(self, sha256: Sha256) -> str:
+        return str(self.path(sha256).relative_to(self._root.parent.parent))
+
+    def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
+        for path in self._root.glob("??/??/*"):
+            if path.name not in known and path.stat().st_mtime < before:
+                yield Sha256(path.name)
+
+
+class FileStagedBlob:
+    """One upload. All methods block; call them from one thread at a time."""
+
+    def __init__(self, store: FileBlobStore, path: Path) -> None:
+        self._store = store
+        self._path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._hash = hashlib.sha256()
+        self._length = 0
+        self._sha256: Sha256 | None = None
+
+    def write(self, data: bytes) -> None:
+        self._hash.update(data)
+        with _full_disk_is_a_refusal():
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+        before = self._length // _WRITEBACK_BYTES
+        self._length += len(data)
+        if self._length // _WRITEBACK_BYTES != before:
+            # Starts writing dirty pages now, so that the final fsync has little left to wait for.
+            os.posix_fadvise(self._file, 0, self._length, os.POSIX_FADV_DONTNEED)
+
+    def finish(self) -> tuple[Sha256, int]:
+        with _full_disk_is_a_refusal():
+            os.fsync(self._file)
+        self._close()
+        self._sha256 = Sha256(self._hash.hexdigest())
+        return self._sha256, self._length
+
+    def commit(self) -> None:
+        if self._sha256 is None:
+            raise RuntimeError("commit before finish")
+        target = self._store.path(self._sha256)
+        with _full_disk_is_a_refusal():
+            missing = [folder for folder in (target.parent, target.parent.parent) if not folder.exists()]
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.replace(target)
+            for folder in (target.parent, *(folder.parent for folder in missing)):
+                _fsync_directory(folder)
+
+    def cancel(self) -> None:
+        self._close()
+        self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _fsync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+class _full_disk_is_a_refusal:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, OSError):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("The disk for packages is full.", retry_after=30) from error
+            raise Unavailable("The store for packages failed.", retry_after=5) from error

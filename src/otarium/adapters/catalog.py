@@ -1,0 +1,186 @@
+"""The catalog on SQLite: real transactions, one writer at a time.
+
+The driver is left in autocommit and every transaction is opened by hand: left to its default, the
+driver would commit at the first released savepoint. An OS file lock is taken before BEGIN IMMEDIATE,
+because SQLite's own busy handler polls and starves waiters.
+"""
+
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from otarium.adapters import tables
+from otarium.adapters.rows_access import CredentialRows, JournalRows, KeyTable
+from otarium.adapters.rows_packages import PackageRows
+from otarium.adapters.rows_storage import BlobRows, RoleRows
+from otarium.domain.errors import StorageFull, Unavailable
+from otarium.domain.names import Sha256
+from otarium.services.ports import Transaction
+
+BUSY_SECONDS = 5
+_FULL = {sqlite3.SQLITE_FULL}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class SqlTransaction:
+    """The nouns of one open transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.packages = PackageRows(connection)
+        self.roles = RoleRows(connection)
+        self.blobs = BlobRows(connection)
+        self.credentials = CredentialRows(connection)
+        self.journal = JournalRows(connection)
+        self.keys = KeyTable(connection)
+
+    def create_repository(self, at: int) -> None:
+        counters = dict.fromkeys(("revision", "root", "targets", "snapshot", "timestamp", "kept_bytes"), 0)
+        row = insert(tables.repository).values(namespace="default", created_at=at, **counters)
+        self._connection.execute(row)
+
+    def probe(self) -> None:
+        same = tables.repository.c.revision
+        self._connection.execute(update(tables.repository).values(revision=same))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        self._connection.exec_driver_sql("SAVEPOINT change")
+        try:
+            yield
+        except BaseException:
+            self._connection.exec_driver_sql("ROLLBACK TO change")
+            raise
+        finally:
+            self._connection.exec_driver_sql("RELEASE change")
+
+
+class SqliteCatalog:
+    """The catalog in one SQLite file. Safe for any number of threads and processes of one machine."""
+
+    def __init__(self, path: Path, *, readers: int = 8) -> None:
+        self._engine = _engine(path, readers + 2)
+        self._lock_path = path.with_suffix(".lock")
+        self._writer = threading.Lock()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        with _translated(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield SqlTransaction(connection)
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+        with _translated(), self._exclusive(), self._engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield SqlTransaction(connection)
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                _rollback(connection)
+                raise
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """One writer of this process, then one of the machine."""
+        if not self._writer.acquire(timeout=BUSY_SECONDS):
+            raise Unavailable("Another change is taking long; try again in a moment.")
+        try:
+            with self._lock_path.open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        finally:
+            self._writer.release()
+
+    def checkpoint(self) -> None:
+        """Move committed pages from the log into the database file, without waiting for anybody."""
+        with _translated(), self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def copy_to(self, target: Path) -> list[Sha256]:
+        """A consistent copy of the database while others write; answers the blobs that it lists."""
+        with self._engine.connect() as connection, closing(sqlite3.connect(target)) as copy:
+            _driver(connection).backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+            listed = "SELECT DISTINCT sha256 FROM packages WHERE location IS NULL ORDER BY sha256"
+            return [Sha256(row[0]) for row in copy.execute(listed)]
+
+
+class SqliteChanges:
+    """`PRAGMA data_version` on a connection of its own: microseconds, and it sees every commit."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    def version(self) -> int:
+        row: tuple[int] = self._connection.execute("PRAGMA data_version").fetchone()
+        return row[0]
+
+
+def _engine(path: Path, connections: int) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _: object) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "foreign_keys=ON",
+            "cache_size=-16384",
+            "temp_store=MEMORY",
+            "wal_autocheckpoint=16384",
+            "journal_size_limit=67108864",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _rollback(connection: Connection) -> None:
+    """SQLite rolls back by itself on some errors; then there is nothing left to roll back."""
+    if _driver(connection).in_transaction:
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - the engine below makes nothing else
+    return raw
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Database failures in our words."""
+    try:
+        yield
+    except DBAPIError as error:
+        cause = error.orig
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code in _FULL:
+            raise StorageFull("The disk of the catalog is full; free some space.", retry_after=30) from error
+        if code in _CORRUPT:
+            raise Unavailable("The catalog is damaged; restore a backup.", retry_after=60) from error
+        if isinstance(cause, sqlite3.OperationalError):
+            raise Unavailable("The catalog is busy or cannot be reached.", retry_after=5) from error
+        raise

@@ -1,0 +1,222 @@
+"""Rows of packages: reading, writing and searching them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
+
+from otarium.adapters import tables
+from otarium.domain.names import OWN_SOURCE, HardwareId, PackageId, PackageName, PackageVersion, Sha256
+from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery, Page, TargetFormat, folded
+from otarium.services.ports import Cursor
+
+_P = tables.packages
+_H = tables.package_hardware_ids
+_D = tables.deleted
+_SHOWN = [
+    column
+    for column in _P.c
+    if column.name not in ("name_folded", "id_folded", "entry_uptane", "entry_tuf", "entry_olpc")
+]
+_ENTRY = [_P.c.entry_uptane, _P.c.entry_tuf, _P.c.entry_olpc]
+
+
+class PackageRows:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def revision(self) -> int:
+        return int(self._connection.execute(select(tables.repository.c.revision)).scalar_one())
+
+    def next_revision(self) -> int:
+        revision = tables.repository.c.revision
+        statement = update(tables.repository).values(revision=revision + 1).returning(revision)
+        return int(self._connection.execute(statement).scalar_one())
+
+    def get(self, package_id: PackageId) -> Package | None:
+        row = self._connection.execute(select(*_SHOWN).where(_P.c.package_id == package_id)).first()
+        return _package(row) if row else None
+
+    def add(self, package: Package, shelf: str, entry: Entry) -> None:
+        self._connection.execute(delete(_D).where(_D.c.package_id == package.id))
+        fixed = {
+            "package_id": package.id,
+            "name": package.name,
+            "version": package.version,
+            "name_folded": folded(package.name),
+            "id_folded": folded(package.id),
+            "created_at": package.created_at,
+            "shelf": shelf,
+        }
+        content = _content_values(package.content)
+        statement = insert(_P).values(**fixed, **content, **_mutable(package, entry)).returning(_P.c.pk)
+        self._put_hardware_ids(self._connection.execute(statement).scalar_one(), package)
+
+    def replace(self, package: Package, entry: Entry) -> None:
+        of_package = _P.c.package_id == package.id
+        self._connection.execute(update(_P).where(of_package).values(**_mutable(package, entry)))
+        pk = self._connection.execute(select(_P.c.pk).where(of_package)).scalar_one()
+        self._connection.execute(delete(_H).where(_H.c.pk == pk))
+        self._put_hardware_ids(pk, package)
+
+    def _put_hardware_ids(self, pk: int, package: Package) -> None:
+        if package.hardware_ids:
+            rows = [{"pk": pk, "hardware_id": one} for one in package.hardware_ids]
+            self._connection.execute(insert(_H), rows)
+
+    def remove(self, package: Package, revision: int, at: int) -> None:
+        of_package = _P.c.package_id == package.id
+        shelf = self._connection.execute(select(_P.c.shelf).where(of_package)).scalar_one()
+        self._connection.execute(delete(_P).where(of_package))
+        remembered = {"package_id": package.id, "shelf": shelf, "deleted_at": at, "revision": revision}
+        self._connection.execute(insert(_D).values(**remembered, **_content_values(package.content)))
+
+    def deleted(self, package_id: PackageId) -> Deleted | None:
+        row = self._connection.execute(select(_D).where(_D.c.package_id == package_id)).first()
+        return Deleted(PackageId(row.package_id), _content(row), row.deleted_at) if row else None
+
+    def with_hash(self, sha256: Sha256, deleted_since: int) -> Content | None:
+        live = select(_P).where(_P.c.sha256 == sha256).order_by(_P.c.location.is_not(None)).limit(1)
+        gone = select(_D).where(_D.c.sha256 == sha256, _D.c.deleted_at >= deleted_since).limit(1)
+        row = self._connection.execute(live).first() or self._connection.execute(gone).first()
+        return _content(row) if row else None
+
+    def search(self, query: PackageQuery) -> Page:
+        where = _where(query)
+        total = self._connection.execute(select(func.count()).select_from(_P).where(*where)).scalar_one()
+        if query.offset >= total or query.limit == 0:
+            return Page([], total)
+        statement = _ordered(select(*_SHOWN).where(*where), query)
+        rows = self._connection.execute(statement.offset(query.offset).limit(query.limit))
+        return Page([_package(row) for row in rows], total)
+
+    def count(self, query: PackageQuery) -> tuple[int, Cursor]:
+        counted = select(func.count(), func.max(_P.c.pk)).where(*_where(query))
+        total, upper_bound = self._connection.execute(counted).one()
+        return total, Cursor(upper_bound or 0)
+
+    def chunk(
+        self, query: PackageQuery, cursor: Cursor, skip: int, size: int
+    ) -> tuple[list[Package], Cursor]:
+        where = [*_where(query), _P.c.pk <= cursor.upper_bound]
+        if cursor.id is not None:
+            where.append(_after(query, cursor, cursor.id))
+        statement = _ordered(select(*_SHOWN).where(*where), query).offset(skip).limit(size)
+        values = [_package(row) for row in self._connection.execute(statement)]
+        if values:
+            cursor = Cursor(cursor.upper_bound, values[-1].created_at, values[-1].id)
+        return values, cursor
+
+    def changes(self, since: int) -> tuple[int, Sequence[tuple[str, PackageId, Entry | None]]]:
+        revision = self.revision()
+        if revision == since:
+            return revision, ()
+        gone = select(_D.c.shelf, _D.c.package_id).where(_D.c.revision > since)
+        live = select(_P.c.shelf, _P.c.package_id, *_ENTRY).where(_P.c.revision > since)
+        changes: list[tuple[str, PackageId, Entry | None]] = [
+            (row.shelf, PackageId(row.package_id), None) for row in self._connection.execute(gone)
+        ]
+        for row in self._connection.execute(live):
+            changes.append((row.shelf, PackageId(row.package_id), _entry(row)))
+        return revision, changes
+
+    def every(self) -> Iterator[tuple[Package, Entry]]:
+        statement = select(*_SHOWN, *_ENTRY).order_by(_P.c.package_id)
+        for row in self._connection.execution_options(yield_per=1000).execute(statement):
+            yield _package(row), _entry(row)
+
+
+def _where(query: PackageQuery) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if query.sources and OWN_SOURCE not in query.sources:
+        where.append(_P.c.pk < 0)
+    if query.id_contains:
+        where.append(func.instr(_P.c.id_folded, folded(query.id_contains)) > 0)
+    if query.name_contains:
+        where.append(func.instr(_P.c.name_folded, folded(query.name_contains)) > 0)
+    if query.name is not None:
+        where.append(_P.c.name == query.name)
+    if query.version is not None:
+        where.append(_P.c.version == query.version)
+    if query.hardware_ids:
+        where.append(_P.c.pk.in_(select(_H.c.pk).where(_H.c.hardware_id.in_(query.hardware_ids))))
+    if query.hashes:
+        where.append(_P.c.sha256.in_(query.hashes))
+    if query.ids:
+        where.append(_P.c.package_id.in_(query.ids))
+    if query.has_sbom is not None:
+        where.append(_P.c.has_sbom.is_(query.has_sbom))
+    return where
+
+
+def _ordered(statement: Select[Any], query: PackageQuery) -> Select[Any]:
+    columns = [_P.c.package_id] if query.sort_by == "Filename" else [_P.c.created_at, _P.c.package_id]
+    return statement.order_by(*(column.asc() if query.ascending else column.desc() for column in columns))
+
+
+def _after(query: PackageQuery, cursor: Cursor, last_id: str) -> ColumnElement[bool]:
+    """The rows that come after the last one handed out, in the order of the query."""
+    beyond_id = _P.c.package_id > last_id if query.ascending else _P.c.package_id < last_id
+    if query.sort_by == "Filename":
+        return beyond_id
+    created = _P.c.created_at
+    beyond = created > cursor.created_at if query.ascending else created < cursor.created_at
+    return or_(beyond, and_(created == cursor.created_at, beyond_id))
+
+
+def _content_values(content: Content) -> dict[str, Any]:
+    return {
+        "format": content.format.value,
+        "sha256": content.sha256,
+        "length": content.length,
+        "location": content.location,
+        "uploaded_hardware_ids": sorted(content.hardware_ids),
+    }
+
+
+def _mutable(package: Package, entry: Entry) -> dict[str, Any]:
+    """The columns that an edit may change."""
+    return {
+        "hardware_ids": list(package.hardware_ids),
+        "uri": package.uri,
+        "comment": package.comment,
+        "meta": None if package.meta is None else json.dumps(package.meta, ensure_ascii=False),
+        "has_sbom": package.has_sbom,
+        "updated_at": package.updated_at,
+        "revision": package.revision,
+        "entry_uptane": entry.uptane,
+        "entry_tuf": None if entry.tuf is entry.uptane else entry.tuf,
+        "entry_olpc": None if entry.olpc is entry.tuf else entry.olpc,
+    }
+
+
+def _content(row: Row[Any]) -> Content:
+    return Content(
+        TargetFormat(row.format),
+        Sha256(row.sha256),
+        row.length,
+        frozenset(map(HardwareId, row.uploaded_hardware_ids)),
+        row.location,
+    )
+
+
+def _package(row: Row[Any]) -> Package:
+    return Package(
+        id=PackageId(row.package_id),
+        name=PackageName(row.name),
+        version=PackageVersion(row.version),
+        content=_content(row),
+        hardware_ids=tuple(map(HardwareId, row.hardware_ids)),
+        uri=row.uri,
+        comment=row.comment,
+        meta=None if row.meta is None else json.loads(row.meta),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        revision=row.revision,
+    )
+
+
+def _entry(row: Row[Any]) -> Entry:
+    tuf = row.entry_uptane if row.entry_tuf is None else row.entry_tuf
+    return Entry(row.entry_uptane, tuf, tuf if row.entry_olpc is None else row.entry_olpc)

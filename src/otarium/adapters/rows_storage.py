@@ -1,0 +1,153 @@
+"""Rows of signed files and of blobs."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, select, update
+
+from otarium.adapters import tables
+from otarium.domain.names import Sha256
+from otarium.domain.release import Counters, Release
+from otarium.domain.roles import ROLE_NAMES, TARGETS, RoleFile, SignedRole
+from otarium.services.ports import BlobRow
+
+_F = tables.role_files
+_B = tables.blobs
+_R = tables.repository
+_COLLECTED_AT_ONCE = 64
+
+
+class RoleRows:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def counters(self) -> Counters:
+        columns = (_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp)
+        return Counters(*self._connection.execute(select(*columns)).one())
+
+    def save(self, release: Release, previous: Release | None) -> None:
+        known = {(file.role, file.version) for file in previous.files()} if previous else set()
+        new = [file for file in release.files() if (file.role, file.version) not in known]
+        self._connection.execute(insert(_F), [_file_values(file) for file in new])
+        grown = sum(file.uptane.length + file.tuf.length for file in new if file.role != "root")
+        counters = release.counters
+        self._connection.execute(
+            update(_R).values(
+                root=counters.root,
+                targets=counters.targets,
+                snapshot=counters.snapshot,
+                timestamp=counters.timestamp,
+                kept_bytes=_R.c.kept_bytes + grown,
+            )
+        )
+
+    def file(self, role: str, version: int) -> RoleFile | None:
+        statement = select(_F).where(_F.c.role == role, _F.c.version == version, _F.c.kept)
+        row = self._connection.execute(statement).first()
+        return _file(row) if row else None
+
+    def roots(self) -> Sequence[RoleFile]:
+        statement = select(_F).where(_F.c.role == "root").order_by(_F.c.version)
+        return [_file(row) for row in self._connection.execute(statement)]
+
+    def collect(self, signed_before: int, keep: int, cap_bytes: int) -> None:
+        kept_bytes = self._connection.execute(select(_R.c.kept_bytes)).scalar_one()
+        columns = (_F.c.role, _F.c.version, _F.c.signed_at, _F.c.uptane_length, _F.c.tuf_length)
+        oldest = select(*columns).where(_F.c.kept).order_by(_F.c.signed_at, _F.c.version)
+        dropped = 0
+        for row in self._connection.execute(oldest.limit(_COLLECTED_AT_ONCE)).all():
+            too_much = kept_bytes - dropped > cap_bytes
+            if row.signed_at >= signed_before and not too_much:
+                break
+            if row.role != "root" and self._newer(row.role, row.version, keep + 1) > keep:
+                self._drop_bytes(row.role, row.version)
+                dropped += row.uptane_length + row.tuf_length
+        if dropped:
+            self._connection.execute(update(_R).values(kept_bytes=kept_bytes - dropped))
+
+    def _newer(self, role: str, version: int, at_most: int) -> int:
+        newer = select(_F.c.version).where(_F.c.role == role, _F.c.version > version).limit(at_most)
+        return int(self._connection.execute(select(func.count()).select_from(newer.subquery())).scalar_one())
+
+    def _drop_bytes(self, role: str, version: int) -> None:
+        of_file = and_(_F.c.role == role, _F.c.version == version)
+        self._connection.execute(update(_F).where(of_file).values(kept=False, uptane=None, tuf=None))
+
+    def records(self) -> Iterator[tuple[str, int, RoleFile | None]]:
+        for role, version in self._connection.execute(
+            select(_F.c.role, _F.c.version).order_by(_F.c.role, _F.c.version)
+        ).all():
+            yield role, version, self.file(role, version)
+
+
+def _file_values(file: RoleFile) -> dict[str, object]:
+    return {
+        "role": file.role,
+        "version": file.version,
+        "signed_by": file.role if file.role in ROLE_NAMES else TARGETS,
+        "signed_at": file.signed_at,
+        "expires": file.expires,
+        "kept": True,
+        "uptane_sha256": file.uptane.sha256,
+        "uptane_length": file.uptane.length,
+        "tuf_sha256": file.tuf.sha256,
+        "tuf_length": file.tuf.length,
+        "uptane": file.uptane.raw,
+        "tuf": file.tuf.raw,
+    }
+
+
+def _file(row: Row[Any]) -> RoleFile:
+    values = row._mapping
+    version = values["version"]
+    return RoleFile(
+        values["role"],
+        version,
+        values["signed_at"],
+        values["expires"],
+        SignedRole(values["uptane"], values["uptane_sha256"], values["uptane_length"], version),
+        SignedRole(values["tuf"], values["tuf_sha256"], values["tuf_length"], version),
+    )
+
+
+class BlobRows:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def pin(self, sha256: Sha256, length: int, until: int) -> bool:
+        row = self._connection.execute(select(_B.c.dying).where(_B.c.sha256 == sha256)).first()
+        if row is None:
+            values = {"sha256": sha256, "length": length, "dying": False, "pinned_until": until}
+            self._connection.execute(insert(_B).values(**values, released_at=0))
+            return True
+        pinned = update(_B).where(_B.c.sha256 == sha256, _B.c.dying.is_(False), _B.c.pinned_until < until)
+        self._connection.execute(pinned.values(pinned_until=until))
+        return not row.dying
+
+    def is_known(self, sha256: Sha256) -> bool:
+        return bool(self._connection.execute(select(exists().where(_B.c.sha256 == sha256))).scalar())
+
+    def is_live(self, sha256: Sha256) -> bool:
+        dying = self._connection.execute(select(_B.c.dying).where(_B.c.sha256 == sha256)).scalar()
+        return dying is not None and not dying
+
+    def release(self, sha256: Sha256, at: int) -> None:
+        self._connection.execute(update(_B).where(_B.c.sha256 == sha256).values(released_at=at))
+
+    def mark_dying(self, now: int, grace: int) -> Sequence[Sha256]:
+        packages = tables.packages
+        referenced = exists().where(packages.c.sha256 == _B.c.sha256, packages.c.location.is_(None))
+        condemned = and_(_B.c.pinned_until < now, _B.c.released_at + grace < now, ~referenced)
+        self._connection.execute(update(_B).where(_B.c.dying.is_(False), condemned).values(dying=True))
+        return [
+            Sha256(one)
+            for one in self._connection.execute(select(_B.c.sha256).where(_B.c.dying.is_(True))).scalars()
+        ]
+
+    def drop(self, sha256: Sha256) -> None:
+        self._connection.execute(delete(_B).where(_B.c.sha256 == sha256, _B.c.dying.is_(True)))
+
+    def every(self) -> Iterator[BlobRow]:
+        statement = select(_B).order_by(_B.c.sha256).execution_options(yield_per=1000)
+        for row in self._connection.execute(statement):
+            yield BlobRow(Sha256(row.sha256), row.length, row.dying)

@@ -1,0 +1,176 @@
+"""The schema, one for every database. Migrations make it; a test holds the two against each other.
+
+Times are whole seconds since 1970. Substring filters read the folded columns; `entry_*` is null where
+it equals the form before it.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+repository = Table(
+    "repository",
+    metadata,
+    Column("namespace", String, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("root", Integer, nullable=False),
+    Column("targets", Integer, nullable=False),
+    Column("snapshot", Integer, nullable=False),
+    Column("timestamp", Integer, nullable=False),
+    Column("kept_bytes", BigInteger, nullable=False),
+)
+
+packages = Table(
+    "packages",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("package_id", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("name_folded", String, nullable=False),
+    Column("id_folded", String, nullable=False),
+    Column("format", String, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("location", Text),
+    Column("uploaded_hardware_ids", JSON, nullable=False),
+    Column("hardware_ids", JSON, nullable=False),
+    Column("uri", Text),
+    Column("comment", Text),
+    Column("meta", Text),
+    Column("has_sbom", Boolean(create_constraint=False), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("shelf", String, nullable=False),
+    Column("entry_uptane", LargeBinary, nullable=False),
+    Column("entry_tuf", LargeBinary),
+    Column("entry_olpc", LargeBinary),
+    Index("packages_by_creation", "created_at", "package_id"),
+    Index("packages_by_name", "name"),
+    Index("packages_by_sha256", "sha256"),
+    Index("packages_by_revision", "revision"),
+    sqlite_autoincrement=True,
+)
+
+package_hardware_ids = Table(
+    "package_hardware_ids",
+    metadata,
+    Column("hardware_id", String, primary_key=True),
+    Column("pk", Integer, ForeignKey("packages.pk", ondelete="CASCADE"), primary_key=True),
+    Index("package_hardware_ids_by_package", "pk"),
+)
+
+deleted = Table(
+    "deleted",
+    metadata,
+    Column("package_id", String, primary_key=True),
+    Column("format", String, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("location", Text),
+    Column("uploaded_hardware_ids", JSON, nullable=False),
+    Column("shelf", String, nullable=False),
+    Column("deleted_at", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Index("deleted_by_sha256", "sha256"),
+    Index("deleted_by_revision", "revision"),
+)
+
+role_files = Table(
+    "role_files",
+    metadata,
+    Column("role", String, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("signed_by", String, nullable=False),
+    Column("signed_at", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("kept", Boolean(create_constraint=False), nullable=False),
+    Column("uptane_sha256", String(64), nullable=False),
+    Column("uptane_length", BigInteger, nullable=False),
+    Column("tuf_sha256", String(64), nullable=False),
+    Column("tuf_length", BigInteger, nullable=False),
+    Column("uptane", LargeBinary),
+    Column("tuf", LargeBinary),
+    UniqueConstraint("signed_by", "version", name="one_version_per_key"),
+)
+Index(
+    "role_files_kept",
+    role_files.c.signed_at,
+    role_files.c.version,
+    sqlite_where=text("kept"),
+    postgresql_where=text("kept"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("length", BigInteger, nullable=False),
+    Column("dying", Boolean(create_constraint=False), nullable=False),
+    Column("pinned_until", BigInteger, nullable=False),
+    Column("released_at", BigInteger, nullable=False),
+)
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("scopes", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("scopes", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("client_id", String, ForeignKey("clients.id")),
+    Index("tokens_by_client", "client_id"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String(64), primary_key=True),
+    Column("role", String, nullable=False),
+    Column("public", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)

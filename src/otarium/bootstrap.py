@@ -1,0 +1,193 @@
+"""Settings into adapters, adapters into services, services into the web application.
+
+The only importer of adapters, and wired by hand: what depends on what can be read here top to bottom.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from otarium.adapters import keystore, migrations
+from otarium.adapters.blobs_files import FileBlobStore
+from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
+from otarium.adapters.views import SharedViews
+from otarium.domain.release import Lifetimes
+from otarium.services import authority, backup, renewal
+from otarium.services.clients import Clients
+from otarium.services.downloads import Downloads
+from otarium.services.health import Health
+from otarium.services.metadata import Metadata, Retention
+from otarium.services.packages import Limits, Packages
+from otarium.services.ports import Clock
+from otarium.services.publishing import Publisher
+from otarium.services.verify import Verification
+from otarium.settings import MetadataSettings, Settings
+from otarium.web.app import Asgi, make_app
+from otarium.web.context import Web
+from otarium.web.limits import Admission, Pace
+
+RENEWAL_INTERVAL = 5.0
+CHECKPOINT_INTERVAL = 2.0
+ORPHAN_INTERVAL = 6 * 3600.0
+
+
+class SystemClock:
+    def now(self) -> int:
+        return int(time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The repository of one data directory, without a server: what operator commands work on."""
+
+    settings: Settings
+    catalog: SqliteCatalog
+    blobs: FileBlobStore
+    master: keystore.MasterKey
+    clients: Clients
+    clock: Clock
+
+    def verification(self, progress: Callable[[int], None]) -> Verification:
+        return Verification(self.catalog, self.blobs, self.clock, progress)
+
+    def publisher(self) -> tuple[Publisher, Metadata]:
+        """Not started."""
+        settings = self.settings.metadata
+        metadata = Metadata(self.catalog, SqliteChanges(self.settings.storage.database))
+        signer = keystore.LocalSigner(authority.keys_of(self.catalog), self.master)
+        retention = Retention(settings.kept_seconds, settings.kept_files, settings.kept_bytes)
+        lifetimes = _lifetimes(settings)
+        return Publisher(self.catalog, metadata, signer, self.clock, lifetimes, retention), metadata
+
+    def sweep(self) -> renewal.Sweep:
+        return renewal.Sweep(self.catalog, self.blobs, self.clock, self.settings.metadata.deleted_grace)
+
+
+def _lifetimes(settings: MetadataSettings) -> Lifetimes:
+    return Lifetimes(
+        settings.root_lifetime,
+        settings.targets_lifetime,
+        settings.snapshot_lifetime,
+        settings.timestamp_lifetime,
+    )
+
+
+def open_repository(settings: Settings, clock: Clock | None = None) -> Repository:
+    """Open an existing data directory. Raises Broken when its master key is missing or another one."""
+    clock = clock or SystemClock()
+    storage = settings.storage
+    catalog = SqliteCatalog(storage.database, readers=settings.http.reader_threads)
+    master = keystore.MasterKey(storage.master_key)
+    clients = Clients(catalog, clock, master.derive("credentials"))
+    return Repository(settings, catalog, FileBlobStore(storage.blobs), master, clients, clock)
+
+
+def prepare(settings: Settings, clock: Clock | None = None) -> tuple[Repository, bool]:
+    """Make or migrate the data directory, once, with nobody else on it; whether it is a new one."""
+    storage = settings.storage
+    if not storage.database.exists():
+        keystore.create_master_key(storage.master_key)
+    migrations.upgrade(storage.database)
+    repository = open_repository(settings, clock)
+    repository.blobs.prepare()
+    is_new = not authority.keys_of(repository.catalog)
+    if is_new:
+        authority.create(repository.catalog, keystore.generate(repository.master), repository.clock)
+    publisher, _ = repository.publisher()
+    publisher.start()
+    try:
+        authority.publish_first(publisher)
+    finally:
+        publisher.stop()
+    return repository, is_new
+
+
+def write_backup(repository: Repository, target: Path, progress: Callable[[int], None]) -> int:
+    """How many blobs went into the backup."""
+    data_dir = repository.settings.storage.data_dir
+    return backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
+
+
+def views_path(data_dir: Path) -> Path:
+    return data_dir / "views"
+
+
+def web_app(settings: Settings) -> Asgi:
+    """The application of one worker process."""
+    repository = open_repository(settings)
+    publisher, metadata = repository.publisher()
+    metadata.refresh()
+    http, uploads = settings.http, settings.uploads
+    limits = Limits(
+        package_bytes=uploads.max_package_bytes,
+        reserve_bytes=uploads.reserve_bytes,
+        reuse_deleted_versions=uploads.reuse_deleted_versions,
+    )
+    schedule = _schedule(repository, publisher, metadata)
+
+    def started() -> None:
+        publisher.start()
+        schedule.start()
+
+    def stopped() -> None:
+        schedule.stop()
+        publisher.stop()
+
+    web = Web(
+        packages=Packages(repository.catalog, repository.blobs, publisher, repository.clock, limits),
+        downloads=Downloads(repository.catalog, repository.clock, settings.metadata.deleted_grace),
+        metadata=metadata,
+        clients=repository.clients,
+        blobs=repository.blobs,
+        views=SharedViews(views_path(settings.storage.data_dir)),
+        health=Health(repository.catalog, metadata, repository.clock),
+        readers=ThreadPoolExecutor(http.reader_threads, "reader"),
+        writers=ThreadPoolExecutor(http.upload_threads, "upload"),
+        admission=Admission(uploads.max_uploads),
+        pace=Pace(uploads.upload_idle_seconds, uploads.upload_min_rate),
+        base_url=http.base_url,
+        token_path=http.token_path,
+        devices_need_token=http.device_access == "token",
+        started=started,
+        stopped=stopped,
+    )
+    return make_app(web)
+
+
+def _schedule(repository: Repository, publisher: Publisher, metadata: Metadata) -> renewal.Schedule:
+    settings = repository.settings.metadata
+    sweep = repository.sweep()
+    interval = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
+    return renewal.Schedule(
+        [
+            (interval, lambda: renewal.renew(metadata, publisher, repository.clock)),
+            (CHECKPOINT_INTERVAL, repository.catalog.checkpoint),
+            (settings.sweep_interval, sweep),
+            (ORPHAN_INTERVAL, sweep.orphans),
+        ]
+    )
+
+
+def settings_from_environment() -> Settings:
+    """For worker processes, which inherit what the main process put into the environment."""
+    return Settings()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make a worker read the same settings."""
+    made: dict[str, str] = {}
+    for group in (settings.storage, settings.http, settings.uploads, settings.metadata):
+        for name, field in type(group).model_fields.items():
+            value = getattr(group, name)
+            if value is not None and field.description:
+                made[field.description] = (
+                    str(Path(value).resolve()) if isinstance(value, Path) else str(value)
+                )
+    return made
+
+
+def export_environment(settings: Settings) -> None:
+    os.environ.update(environment_of(settings))

@@ -1,0 +1,1 @@
+"""The command line: operator commands over the bootstrap, user commands over the client module."""

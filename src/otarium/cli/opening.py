@@ -1,0 +1,67 @@
+"""What operator commands share: their options, opening a data directory, failures as one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from otarium.bootstrap import Repository
+    from otarium.settings import Settings
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="The data directory [env OTARIUM_DATA_DIR]", metavar="DIR")
+]
+MasterKeyFile = Annotated[
+    Path | None,
+    typer.Option("--master-key-file", help="Where the master key is [env OTARIUM_MASTER_KEY_FILE]"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Failures as one line on stderr and exit code 1."""
+    try:
+        from otarium.domain.errors import Broken, Refusal
+    except ImportError as error:  # pragma: no cover - depends on the installation
+        typer.echo(
+            f"otarium: this command needs the server: pip install 'otarium[server]' ({error})", err=True
+        )
+        raise typer.Exit(1) from None
+    try:
+        yield
+    except (Broken, Refusal) as error:
+        typer.echo(f"otarium: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def settings_of(data_dir: Path | None, master_key_file: Path | None = None, **http: Any) -> "Settings":
+    """Options over the environment; exits with 2 when one is wrong."""
+    from pydantic import ValidationError
+
+    from otarium.settings import HttpSettings, Settings, StorageSettings
+
+    def given(**options: Any) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if value is not None}
+
+    try:
+        storage = StorageSettings(**given(data_dir=data_dir, master_key_file=master_key_file))
+        return Settings(storage=storage, http=HttpSettings(**given(**http)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        typer.echo(f"otarium: the setting {place} is wrong: {first['msg']}", err=True)
+        raise typer.Exit(2) from None
+
+
+def opened(data_dir: Path | None, master_key_file: Path | None) -> "Repository":
+    from otarium.bootstrap import open_repository
+    from otarium.domain.errors import Broken
+
+    settings = settings_of(data_dir, master_key_file)
+    if not settings.storage.database.exists():
+        raise Broken(f"there is no repository in {settings.storage.data_dir}; `otarium serve` makes one")
+    return open_repository(settings)

@@ -1,0 +1,1 @@
+"""Pure rules: names, packages, metadata, releases. No I/O, no clock, no framework."""

@@ -1,0 +1,117 @@
+"""The canonical JSON forms, and JSON read strictly.
+
+Three encodings of one value, byte-equal for ASCII text without control characters:
+
+- `uptane`: what aktualizr computes from a parsed file. Keys by code point, no white space, everything
+  from U+0080 up as \\uxxxx, U+007F raw. Signed, hashed and served under /repo.
+- `tuf`: the same with raw UTF-8. Served under /tuf.
+- `olpc`: `tuf` with control characters raw (so not JSON any more). What a TUF 1.0 signature covers.
+
+Floats have no canonical form; `parse` refuses them.
+"""
+
+import json
+import re
+from typing import Any
+
+from otarium.domain.errors import Invalid
+
+MAX_DEPTH = 64
+MAX_MEMBERS = 10_000
+MAX_INTEGER = 2**53 - 1
+"""The largest integer that a JavaScript client keeps exact."""
+
+_DELETE_ESCAPE = re.compile(r"\\\\|\\u007f")
+_CONTROL_ESCAPE = re.compile(r'\\(?:(["\\])|([nrtbf])|u([0-9a-f]{4}))')
+_CONTROL_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+
+
+def uptane(value: object) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    if "\\u007f" in text:
+        text = _DELETE_ESCAPE.sub(lambda m: "\x7f" if m[0] == "\\u007f" else m[0], text)
+    return text.encode("ascii")
+
+
+def tuf(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def olpc(value: object) -> bytes:
+    return unescape_controls(tuf(value))
+
+
+def unescape_controls(served: bytes) -> bytes:
+    """Turn the `tuf` form into the `olpc` form."""
+    if b"\\" not in served:
+        return served
+
+    def raw(match: re.Match[str]) -> str:
+        if match[1]:
+            return match[0]
+        return _CONTROL_LETTERS[match[2]] if match[2] else chr(int(match[3], 16))
+
+    return _CONTROL_ESCAPE.sub(raw, served.decode()).encode()
+
+
+def parse(raw: bytes, what: str = "The JSON body") -> Any:
+    """Read JSON strictly: UTF-8, one value, no duplicate keys, no floats, integers within 2^53,
+    at most 64 levels and 10,000 members. Raises Invalid.
+    """
+    _check_depth(raw, what)
+    members = 0
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal members
+        members += len(items)
+        if members > MAX_MEMBERS:
+            raise Invalid(f"{what} has more than {MAX_MEMBERS} members.")
+        made = dict(items)
+        if len(made) != len(items):
+            raise Invalid(f"{what} names a member twice; name it once.")
+        return made
+
+    def integer(digits: str) -> int:
+        if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
+            raise Invalid(f"{what} contains {digits[:30]}, which is not an integer within 2^53.")
+        return int(digits)
+
+    def refuse_number(text: str) -> float:
+        raise Invalid(f"{what} contains {text[:30]}; only integers within 2^53 can be signed.")
+
+    try:
+        value = json.loads(
+            raw.decode(),
+            object_pairs_hook=pairs,
+            parse_int=integer,
+            parse_float=refuse_number,
+            parse_constant=refuse_number,
+        )
+        tuf(value)
+        return value
+    except UnicodeEncodeError:
+        raise Invalid(f"{what} contains half of a surrogate pair, which is not text.") from None
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{what} is not UTF-8: byte {error.start} cannot be decoded.") from None
+    except json.JSONDecodeError as error:
+        raise Invalid(
+            f"{what} is not JSON: {error.msg} at line {error.lineno} column {error.colno}."
+        ) from None
+
+
+def _check_depth(raw: bytes, what: str) -> None:
+    """Refuse deep nesting before the recursive parser meets it."""
+    depth = 0
+    in_string = False
+    for token in re.finditer(rb'\\.|"|[\[{]|[\]}]', raw, re.DOTALL):
+        char = token[0][:1]
+        if char == b'"':
+            in_string = not in_string
+        elif in_string or char == b"\\":
+            continue
+        elif char in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise Invalid(f"{what} is nested deeper than {MAX_DEPTH} levels.")
+        else:
+            depth -= 1

@@ -1,0 +1,192 @@
+"""The server process: one data directory, one lock on it, one process tree.
+
+First run and migrations happen here, once, before any worker starts. Workers die with this process, and
+SIGTERM drains them.
+"""
+
+import ctypes
+import errno
+import fcntl
+import json
+import logging
+import logging.config
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from granian.constants import Interfaces
+from granian.server import MPServer
+
+from otarium import bootstrap
+from otarium.domain.errors import Broken
+from otarium.services.clients import Issued
+from otarium.settings import Settings
+from otarium.web.app import Asgi
+
+log = logging.getLogger("otarium.server")
+
+_PR_SET_PDEATHSIG = 1
+FIRST_CLIENT_FILE = "first-client.json"
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}
+    },
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+    "loggers": {"alembic": {"level": "WARNING"}, "_granian": {"level": "WARNING"}},
+}
+
+
+def serve(settings: Settings, banner: "Banner") -> None:
+    """Run until SIGTERM or SIGINT. Raises Broken when the data directory cannot be served."""
+    logging.config.dictConfig(LOGGING)
+    _require_device_access(settings)
+    data_dir = settings.storage.data_dir
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(settings):
+        repository, is_new = bootstrap.prepare(settings)
+        issued = repository.clients.create_client("first") if is_new else None
+        repository.catalog.close()
+        banner.show(settings, issued)
+        bootstrap.export_environment(settings)
+        # Spawned rather than forked: a fork would carry open database handles into the workers.
+        multiprocessing.set_start_method("spawn", force=True)
+        _granian(settings).serve()
+
+
+def _granian(settings: Settings) -> MPServer:
+    http = settings.http
+    return MPServer(
+        "otarium.server:worker",
+        factory=True,
+        address=http.host,
+        port=http.port,
+        interface=Interfaces.ASGI,
+        workers=http.workers,
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=max(1, http.drain_seconds),
+        log_dictconfig=LOGGING,
+    )
+
+
+def worker() -> Asgi:
+    """The application of one worker process; called by the server in it."""
+    _die_with_parent()
+    logging.config.dictConfig(LOGGING)
+    return bootstrap.web_app(bootstrap.settings_from_environment())
+
+
+def _die_with_parent() -> None:
+    """Without this a killed main process would leave workers answering on the port."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent or (parent == 1 and os.environ.get("OTARIUM_MAIN_PID") != "1"):
+        os._exit(1)
+
+
+def _require_device_access(settings: Settings) -> None:
+    if settings.http.device_access is None and not settings.http.is_loopback:
+        raise Broken(
+            f"{settings.http.host} can be reached from other machines, so say who may fetch metadata and "
+            "packages: --device-access public (everybody, as devices with aktualizr need) or "
+            "--device-access token (a bearer token with packages:read)"
+        )
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Exclusive use of the data directory. Raises Broken, which says who has it."""
+    path = settings.storage.data_dir / "serve.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            directory = settings.storage.data_dir
+            raise Broken(f"the data directory {directory} is in use by {holder}") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}, serving {settings.http.base_url}\n")
+        file.flush()
+        os.set_inheritable(file.fileno(), False)
+        yield
+
+
+class Banner:
+    """What a person needs after the start. The first secret is shown once, on a terminal only."""
+
+    def show(self, settings: Settings, issued: Issued | None) -> None:
+        base = settings.http.base_url
+        lines = [
+            f"Packages API   {base}/api/v2beta   (and /api/v2; reference at {base}/docs)",
+            f'Uptane devices {base}/repo         (sota.toml: [uptane] repo_server = "{base}/repo")',
+            f"TUF clients    {base}/tuf/         (targets at {base}/tuf/targets/)",
+        ]
+        if settings.http.device_access == "token":
+            lines.append("Device access  bearer token; Uptane devices send none: use public, or a proxy")
+        if issued is None:
+            self._print(lines)
+        elif sys.stdout.isatty():
+            self._print([*lines, "", *_first_steps(settings, issued)])
+        else:
+            self._print(lines)
+            path = _write_secret(settings, issued)
+            log.info("the first client's id and secret are in %s (mode 0600)", path)
+
+    def _print(self, lines: list[str]) -> None:
+        print("\n".join(lines), flush=True)
+
+
+def _first_steps(settings: Settings, issued: Issued) -> list[str]:
+    api = f"{settings.http.base_url}/api/v2beta"
+    client_id, secret = issued.credential.id, issued.secret
+    credentials = f"-d client_id={client_id} -d client_secret={secret}"
+    extract = 'sed \'s/.*"access_token":"\\([^"]*\\)".*/\\1/\''
+    endpoint = settings.http.base_url + settings.http.token_path
+    token = f"$(curl -s -d grant_type=client_credentials {credentials} {endpoint} | {extract})"
+    return [
+        "The first API client, shown this once:",
+        f"  client id      {client_id}",
+        f"  client secret  {secret}",
+        "",
+        "Push a file:",
+        f"  OTARIUM_HOST={api} OTARIUM_CLIENT_ID={client_id} OTARIUM_CLIENT_SECRET={secret} \\",
+        f"    {_command()} push /etc/os-release --name hello --version 1 --hardware-id docker-compose",
+        "",
+        "The same with curl:",
+        f'  curl --data-binary @/etc/os-release -H "Authorization: Bearer {token}" \\',
+        f"    '{api}/packages?name=hello&version=2&hardwareId=docker-compose&targetFormat=BINARY'",
+        "",
+    ]
+
+
+def _command() -> str:
+    """How this very program is called."""
+    script = Path(sys.argv[0])
+    return str(script) if script.name == "otarium" else f"{sys.executable} -m otarium"
+
+
+def _write_secret(settings: Settings, issued: Issued) -> Path:
+    path = settings.storage.data_dir / FIRST_CLIENT_FILE
+    content = {
+        "client_id": issued.credential.id,
+        "client_secret": issued.secret,
+        "token_endpoint": settings.http.base_url + settings.http.token_path,
+    }
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        os.fchmod(descriptor, 0o600)
+        json.dump(content, file)
+        file.write("\n")
+    return path

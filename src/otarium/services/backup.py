@@ -1,0 +1,45 @@
+"""A backup as one tar file: the catalog and every blob it lists, laid out as a data directory has them.
+
+The master key is not in it, so a backup alone opens no private key and no credential.
+"""
+
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from otarium.domain.errors import Broken
+from otarium.services.ports import ArchivedBlobs, ArchivedCatalog
+
+
+def write(
+    catalog: ArchivedCatalog,
+    blobs: ArchivedBlobs,
+    work_parent: Path,
+    target: Path,
+    progress: Callable[[int], None],
+) -> int:
+    """How many blobs were written; `progress` is told their bytes. Raises Broken.
+
+    The blobs are hard-linked first, which takes no time: a package that is deleted, and swept, during a
+    long copy is still in the backup whose catalog lists it. `work_parent` is on the blobs' file system.
+    """
+    if target.exists():
+        raise Broken(f"{target} exists already; name another file")
+    with tempfile.TemporaryDirectory(prefix="backup-", dir=work_parent) as folder:
+        work = Path(folder)
+        hashes = catalog.copy_to(work / "catalog.sqlite")
+        for sha256 in hashes:
+            if not blobs.link(sha256, work / sha256):
+                raise Broken(f"the blob {sha256} is missing; run `otarium verify`")
+        partial = target.with_name(target.name + ".partial")
+        try:
+            with tarfile.open(partial, "w") as tar:
+                tar.add(work / "catalog.sqlite", "catalog.sqlite")
+                for sha256 in hashes:
+                    tar.add(work / sha256, blobs.archive_name(sha256))
+                    progress((work / sha256).stat().st_size)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return len(hashes)

@@ -1,0 +1,47 @@
+"""What devices download: a package by its target name, or by the hash in `[dir/]HASH.NAME`.
+
+A deleted package stays for a grace, for devices that are one release behind.
+"""
+
+from dataclasses import replace
+
+from otarium.domain.errors import NotFound, PackageNotFound
+from otarium.domain.names import PackageId, Sha256
+from otarium.domain.packages import Content, TargetFormat
+from otarium.services.ports import Catalog, Clock
+
+
+class Downloads:
+    """Methods block; call them from a worker thread. `grace` in seconds."""
+
+    def __init__(self, catalog: Catalog, clock: Clock, grace: int) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._grace = grace
+
+    def by_name(self, name: str) -> Content | None:
+        """By package id, as it stands in signed metadata."""
+        package_id = PackageId.lookup(name)
+        with self._catalog.read() as tx:
+            package = tx.packages.get(package_id)
+            deleted = None if package else tx.packages.deleted(package_id)
+        if package is not None:
+            return replace(package.content, location=package.uri if package.content.location else None)
+        return deleted.content if deleted and deleted.deleted_at >= self._grace_start() else None
+
+    def by_hash(self, sha256: Sha256) -> Content | None:
+        """Only what is, or was until just now, a package: bytes alone authorise nothing."""
+        with self._catalog.read() as tx:
+            return tx.packages.with_hash(sha256, self._grace_start())
+
+    def _grace_start(self) -> int:
+        return self._clock.now() - self._grace
+
+
+def require_bytes(content: Content | None, name: str) -> Content:
+    """Raises NotFound, also when the repository carries no bytes for it."""
+    if content is None:
+        raise PackageNotFound(f"No package is stored as {name[:300]!a}.")
+    if content.format is TargetFormat.OSTREE:
+        raise NotFound(f"{name[:300]!a} is an OSTree commit: devices pull it from its OSTree remote.")
+    return content

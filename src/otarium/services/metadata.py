@@ -1,0 +1,191 @@
+"""What devices are served: the current release in memory, older ones as long as they are remembered.
+
+A release is swapped as one value and only upward. `refresh` is cheap when nothing was committed since
+the last look, so every device GET calls it.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from otarium.domain.errors import Broken
+from otarium.domain.release import Release
+from otarium.domain.roles import TARGETS, RoleFile, listed_versions
+from otarium.services.ports import Catalog, Changes, Transaction
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long bytes of replaced targets and snapshots are kept: both age and number must be passed,
+    unless the sum of all is above `bytes`."""
+
+    seconds: int = 3600
+    files: int = 3
+    bytes: int = 256 * 1024 * 1024
+
+
+class Metadata:
+    """Safe for any thread."""
+
+    def __init__(self, catalog: Catalog, changes: Changes, cache_bytes: int = 64 * 1024 * 1024) -> None:
+        self._catalog = catalog
+        self._changes = changes
+        self._seen = -1
+        self._lock = threading.Lock()
+        self._current: Release | None = None
+        self._roots: dict[int, RoleFile] = {}
+        self._cache = _FileCache(cache_bytes)
+        self.behind = False
+        """Whether the catalog was found below what has been served (a restored backup, a bad disk)."""
+
+    @property
+    def current(self) -> Release:
+        if self._current is None:
+            raise Broken("nothing has been published yet")
+        return self._current
+
+    def is_fresh(self) -> bool:
+        """Whether nothing was committed since the last refresh."""
+        return self._changes.version() == self._seen
+
+    def refresh(self) -> None:
+        """Serve what was committed last. Raises Unavailable when the catalog cannot be read."""
+        with self._lock:
+            seen = self._changes.version()
+            if seen == self._seen:
+                return
+            with self._catalog.read() as tx:
+                release = load_release(tx, self._current)
+            if release is not None:
+                self._swap(release)
+            self._seen = seen
+
+    def synchronise(self, tx: Transaction) -> Release | None:
+        """The newest release as this transaction sees it. Raises Broken when it is below what was served."""
+        release = load_release(tx, self._current)
+        served = self._current
+        if served is not None and (release is None or release.number < served.number):
+            self.behind = True
+            raise Broken("the catalog is older than what devices were served; restore the newest copy")
+        return release
+
+    def install(self, release: Release) -> None:
+        with self._lock:
+            self._swap(release)
+
+    def _swap(self, release: Release) -> None:
+        current = self._current
+        if current is not None and release.number < current.number:
+            if not self.behind:
+                log.critical(
+                    "the catalog is at release %d, but %d was served; keeping the latter",
+                    release.number,
+                    current.number,
+                )
+            self.behind = True
+            return
+        self.behind = False
+        if release.root.version not in self._roots:
+            with self._catalog.read() as tx:
+                self._roots = {file.version: file for file in tx.roles.roots()}
+            self._roots[release.root.version] = release.root
+        for file in release.files():
+            self._cache.put(file)
+        self._current = release
+
+    def plain(self, role: str, number: int | None) -> RoleFile | None:
+        """The file that is served under a plain name to whoever saw release `number` last."""
+        release = self.current
+        if number is not None and number != release.number:
+            file = self._as_of(number, role)
+            if file is not None:
+                return file
+        if role == "root":
+            return release.root
+        if role == "timestamp":
+            return release.timestamp
+        return release.snapshot if role == "snapshot" else release.shelves.get(role)
+
+    def versioned(self, role: str, version: int) -> RoleFile | None:
+        """None when it never existed or is not kept any more."""
+        if role == "root":
+            return self._roots.get(version)
+        file = self._cache.get(role, version)
+        if file is None:
+            with self._catalog.read() as tx:
+                file = tx.roles.file(role, version)
+            if file is not None:
+                self._cache.put(file)
+        return file
+
+    def _as_of(self, number: int, role: str) -> RoleFile | None:
+        """A file of an older release, found along the signed chain timestamp -> snapshot -> role."""
+        timestamp = self.versioned("timestamp", number)
+        if timestamp is None:
+            return None
+        snapshot = self.versioned("snapshot", listed_versions(timestamp)["snapshot"])
+        if snapshot is None or role == "snapshot":
+            return snapshot
+        version = listed_versions(snapshot).get(role)
+        return None if version is None else self.versioned(role, version)
+
+
+def load_release(tx: Transaction, known: Release | None) -> Release | None:
+    """The newest release of the catalog; files that `known` has are not read again."""
+    counters = tx.roles.counters()
+    if counters.timestamp == 0:
+        return None
+    if known is not None and known.counters == counters:
+        return known
+    have: Mapping[tuple[str, int], RoleFile] = (
+        {(file.role, file.version): file for file in known.files()} if known else {}
+    )
+
+    def load(role: str, version: int) -> RoleFile:
+        file = have.get((role, version)) or tx.roles.file(role, version)
+        if file is None:
+            raise Broken(f"{role} version {version} is missing from the catalog")
+        return file
+
+    timestamp = load("timestamp", counters.timestamp)
+    snapshot = load("snapshot", listed_versions(timestamp)["snapshot"])
+    shelves = {role: load(role, version) for role, version in listed_versions(snapshot).items()}
+    if TARGETS not in shelves:
+        raise Broken("the newest snapshot does not list targets.json")
+    return Release(load("root", counters.root), shelves, snapshot, timestamp, counters)
+
+
+class _FileCache:
+    """The files used last, bounded in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._files: OrderedDict[tuple[str, int], RoleFile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, role: str, version: int) -> RoleFile | None:
+        with self._lock:
+            file = self._files.get((role, version))
+            if file is not None:
+                self._files.move_to_end((role, version))
+            return file
+
+    def put(self, file: RoleFile) -> None:
+        with self._lock:
+            key = (file.role, file.version)
+            if key not in self._files:
+                self._size += _size(file)
+            self._files[key] = file
+            self._files.move_to_end(key)
+            while self._size > self._limit and len(self._files) > 1:
+                _, dropped = self._files.popitem(last=False)
+                self._size -= _size(dropped)
+
+
+def _size(file: RoleFile) -> int:
+    return file.uptane.length + file.tuf.length

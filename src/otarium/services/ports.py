@@ -1,0 +1,267 @@
+"""The ports: what services need from the outside, one Protocol per noun.
+
+A `Transaction` is one database transaction; its nouns live and die with it. Failures of the outside are
+raised as `Unavailable` or `StorageFull`; everything else that an adapter raises is a bug.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from otarium.domain.access import Credential
+from otarium.domain.keys import SealedKey, Signature
+from otarium.domain.names import PackageId, Sha256
+from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery, Page
+from otarium.domain.release import Counters, Release, RoleKeys
+from otarium.domain.roles import RoleFile
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Whole seconds since 1970."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position in a sorted list: the last row handed out, and the newest row that belongs to it."""
+
+    upper_bound: int
+    created_at: int = 0
+    id: str | None = None
+
+
+class Packages(Protocol):
+    """Rows of packages. `revision` numbers every change of the repository's packages, ever."""
+
+    def revision(self) -> int:
+        """The last one given out."""
+        ...
+
+    def next_revision(self) -> int: ...
+    def get(self, package_id: PackageId) -> Package | None: ...
+    def add(self, package: Package, shelf: str, entry: Entry) -> None: ...
+    def replace(self, package: Package, entry: Entry) -> None: ...
+    def remove(self, package: Package, revision: int, at: int) -> None:
+        """Delete the row and remember it as `Deleted`."""
+        ...
+
+    def deleted(self, package_id: PackageId) -> Deleted | None: ...
+    def with_hash(self, sha256: Sha256, deleted_since: int) -> Content | None:
+        """The content of any package with this hash, live or deleted since then."""
+        ...
+
+    def search(self, query: PackageQuery) -> Page: ...
+    def count(self, query: PackageQuery) -> tuple[int, Cursor]:
+        """How many match, and where a walk over them starts."""
+        ...
+
+    def chunk(
+        self, query: PackageQuery, cursor: Cursor, skip: int, size: int
+    ) -> tuple[list[Package], Cursor]:
+        """The next `size` rows after `cursor` (skipping `skip`), and the cursor after them."""
+        ...
+
+    def changes(self, since: int) -> tuple[int, Sequence[tuple[str, PackageId, Entry | None]]]:
+        """The current revision, and (shelf, id, entry or None when deleted) of all later than `since`."""
+        ...
+
+    def every(self) -> Iterator[tuple[Package, Entry]]:
+        """All packages with their stored entries, for verification."""
+        ...
+
+
+class Roles(Protocol):
+    """Signed files. (role, version) is unique, and so is a version among all files of the targets key."""
+
+    def counters(self) -> Counters: ...
+    def save(self, release: Release, previous: Release | None) -> None: ...
+    def file(self, role: str, version: int) -> RoleFile | None:
+        """None when unknown, or when its bytes were collected."""
+        ...
+
+    def roots(self) -> Sequence[RoleFile]: ...
+    def collect(self, signed_before: int, keep: int, cap_bytes: int) -> None:
+        """Drop bytes (never the record of version, hash and length) of old targets and snapshots:
+        older than the time and not among the newest `keep` of a role; also younger ones above the cap."""
+        ...
+
+    def records(self) -> Iterator[tuple[str, int, RoleFile | None]]:
+        """Every (role, version) ever published, with its bytes where they are kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    sha256: Sha256
+    length: int
+    dying: bool
+
+
+class Blobs(Protocol):
+    """Rows of blobs; the bytes are in the BlobStore."""
+
+    def pin(self, sha256: Sha256, length: int, until: int) -> bool:
+        """Keep the blob from the sweep; False when it is dying and must be staged again later."""
+        ...
+
+    def is_live(self, sha256: Sha256) -> bool: ...
+    def is_known(self, sha256: Sha256) -> bool:
+        """Live or dying."""
+        ...
+
+    def release(self, sha256: Sha256, at: int) -> None:
+        """A package that referred to it is gone."""
+        ...
+
+    def mark_dying(self, now: int, grace: int) -> Sequence[Sha256]:
+        """Mark what is unpinned, unreferenced and past grace; answers all that are dying."""
+        ...
+
+    def drop(self, sha256: Sha256) -> None:
+        """Forget a dying blob whose bytes are gone."""
+        ...
+
+    def every(self) -> Iterator[BlobRow]: ...
+
+
+class Credentials(Protocol):
+    """API clients (id and secret, exchanged for access tokens) and tokens (bearer)."""
+
+    def add_client(self, client: Credential) -> None: ...
+    def client(self, client_id: str) -> Credential | None: ...
+    def clients(self) -> Sequence[Credential]: ...
+    def set_client_digest(self, client_id: str, digest: bytes) -> None: ...
+    def revoke_client(self, client_id: str, at: int) -> None:
+        """Also revokes the tokens issued to it."""
+        ...
+
+    def add_token(self, token: Credential) -> None: ...
+    def token(self, token_id: str) -> Credential | None: ...
+    def tokens(self) -> Sequence[Credential]:
+        """Tokens made by people; not the access tokens of clients."""
+        ...
+
+    def revoke_token(self, token_id: str, at: int) -> None: ...
+    def revoke_tokens_of(self, client_id: str, at: int) -> None: ...
+    def drop_expired(self, before: int) -> None: ...
+
+
+class Journal(Protocol):
+    """Who did what, written in the transaction that does it."""
+
+    def record(self, at: int, actor: str, action: str, subject: str, detail: str = "") -> None: ...
+
+
+class Transaction(Protocol):
+    @property
+    def packages(self) -> Packages: ...
+    @property
+    def roles(self) -> Roles: ...
+    @property
+    def blobs(self) -> Blobs: ...
+    @property
+    def credentials(self) -> Credentials: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def keys(self) -> "KeyRows": ...
+    def create_repository(self, at: int) -> None:
+        """The one row that counters and the writer's lock live on."""
+        ...
+
+    def probe(self) -> None:
+        """Write something that changes nothing."""
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo what happened inside when it raises; the transaction goes on."""
+        ...
+
+
+class Catalog(Protocol):
+    def read(self) -> AbstractContextManager[Transaction]:
+        """One consistent view."""
+        ...
+
+    def write(self, *, durable: bool = True) -> AbstractContextManager[Transaction]:
+        """The one writer of the repository; commits at the end, rolls back when the block raises.
+        Without `durable` a power cut may undo the commit (never half of it)."""
+        ...
+
+
+class Changes(Protocol):
+    def version(self) -> int:
+        """A number that is another one after any commit to the catalog; cheap enough for every GET."""
+        ...
+
+
+class KeyRows(Protocol):
+    def add(self, key: SealedKey, at: int) -> None: ...
+    def every(self) -> Sequence[SealedKey]: ...
+
+
+class Signer(Protocol):
+    """Holds the private keys of the roles."""
+
+    def role_keys(self) -> RoleKeys: ...
+    def sign(self, role: str, payload: bytes) -> tuple[Signature, ...]:
+        """One signature per key of the role. Raises Unavailable."""
+        ...
+
+
+class StagedBlob(Protocol):
+    """Bytes on their way in; not visible to anybody until `commit`."""
+
+    def write(self, data: bytes) -> None:
+        """Raises StorageFull."""
+        ...
+
+    def finish(self) -> tuple[Sha256, int]:
+        """Make the bytes durable; answers their hash and length."""
+        ...
+
+    def commit(self) -> None:
+        """Make the blob readable under its hash, durably; the same bytes may be there already."""
+        ...
+
+    def cancel(self) -> None:
+        """Leave nothing behind; harmless after `commit`."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Immutable bytes, named by their sha256."""
+
+    def stage(self) -> StagedBlob: ...
+    def open(self, sha256: Sha256) -> BinaryIO | None: ...
+    def delete(self, sha256: Sha256) -> None: ...
+    def free_bytes(self) -> int: ...
+    def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
+        """Blobs without a row, older than `before`."""
+        ...
+
+
+class Views(Protocol):
+    """Which release a device saw last; bounded, shared by the workers, allowed to forget."""
+
+    def remember(self, device: bytes, number: int, now: float) -> None: ...
+    def recall(self, device: bytes, now: float) -> int | None: ...
+
+
+class ArchivedCatalog(Protocol):
+    def copy_to(self, target: Path) -> Sequence[Sha256]:
+        """A consistent copy while others write; answers the blobs that it lists."""
+        ...
+
+
+class ArchivedBlobs(Protocol):
+    def link(self, sha256: Sha256, target: Path) -> bool:
+        """A second name for the bytes; False when they are missing."""
+        ...
+
+    def archive_name(self, sha256: Sha256) -> str:
+        """Where the bytes lie in a data directory."""
+        ...

@@ -1,0 +1,112 @@
+"""Settings: one frozen group per concern, read from `OTARIUM_*` variables.
+
+Options of `otarium serve` win over variables; each field names its variable. Durations are seconds,
+sizes are bytes.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_GROUP = SettingsConfigDict(env_prefix="OTARIUM_", frozen=True, extra="ignore")
+
+DeviceAccess = Literal["public", "token"]
+
+
+class StorageSettings(BaseSettings):
+    """Where everything lives."""
+
+    model_config = _GROUP
+    data_dir: Path = Field(default=Path("otarium-data"), description="OTARIUM_DATA_DIR")
+    master_key_file: Path | None = Field(default=None, description="OTARIUM_MASTER_KEY_FILE")
+
+    @property
+    def master_key(self) -> Path:
+        return self.master_key_file or self.data_dir / "master.key"
+
+    @property
+    def database(self) -> Path:
+        return self.data_dir / "catalog.sqlite"
+
+    @property
+    def blobs(self) -> Path:
+        return self.data_dir / "blobs"
+
+
+class HttpSettings(BaseSettings):
+    """How the server is reached. OTARIUM_HOST is taken: it tells user commands the API's base URL."""
+
+    model_config = SettingsConfigDict(**_GROUP, populate_by_name=True)
+    host: str = Field(default="127.0.0.1", description="OTARIUM_BIND", validation_alias="OTARIUM_BIND")
+    port: int = Field(default=8080, ge=1, le=65535, description="OTARIUM_PORT")
+    workers: int = Field(default=1, ge=1, le=256, description="OTARIUM_WORKERS")
+    public_url: str | None = Field(default=None, description="OTARIUM_PUBLIC_URL")
+    device_access: DeviceAccess | None = Field(default=None, description="OTARIUM_DEVICE_ACCESS")
+    token_path: str = Field(
+        default="/auth/realms/ota-users/protocol/openid-connect/token", description="OTARIUM_TOKEN_PATH"
+    )
+    reader_threads: int = Field(default=8, ge=1, le=256, description="OTARIUM_READER_THREADS")
+    upload_threads: int = Field(default=8, ge=1, le=256, description="OTARIUM_UPLOAD_THREADS")
+    drain_seconds: int = Field(default=25, ge=0, description="OTARIUM_DRAIN_SECONDS")
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/") if value else None
+
+    @property
+    def base_url(self) -> str:
+        """What absolute URLs start with; never taken from a request."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+class UploadSettings(BaseSettings):
+    """What uploads may take."""
+
+    model_config = _GROUP
+    max_package_bytes: int = Field(default=5 * 1024**3, ge=1, description="OTARIUM_MAX_PACKAGE_BYTES")
+    reserve_bytes: int = Field(default=64 * 1024**2, ge=0, description="OTARIUM_RESERVE_BYTES")
+    max_uploads: int = Field(default=128, ge=1, description="OTARIUM_MAX_UPLOADS")
+    upload_idle_seconds: float = Field(default=60, gt=0, description="OTARIUM_UPLOAD_IDLE_SECONDS")
+    upload_min_rate: int = Field(default=1024, ge=0, description="OTARIUM_UPLOAD_MIN_RATE")
+    reuse_deleted_versions: bool = Field(default=False, description="OTARIUM_REUSE_DELETED_VERSIONS")
+
+
+class MetadataSettings(BaseSettings):
+    """Expiry and retention of signed metadata, and the grace of deleted packages."""
+
+    model_config = _GROUP
+    root_lifetime: int = Field(default=365 * 86_400, ge=4, description="OTARIUM_ROOT_LIFETIME")
+    targets_lifetime: int = Field(default=90 * 86_400, ge=4, description="OTARIUM_TARGETS_LIFETIME")
+    snapshot_lifetime: int = Field(default=7 * 86_400, ge=4, description="OTARIUM_SNAPSHOT_LIFETIME")
+    timestamp_lifetime: int = Field(default=86_400, ge=4, description="OTARIUM_TIMESTAMP_LIFETIME")
+    kept_seconds: int = Field(default=3600, ge=0, description="OTARIUM_KEPT_SECONDS")
+    kept_files: int = Field(default=3, ge=1, description="OTARIUM_KEPT_FILES")
+    kept_bytes: int = Field(default=256 * 1024**2, ge=0, description="OTARIUM_KEPT_BYTES")
+    deleted_grace: int = Field(default=3600, ge=0, description="OTARIUM_DELETED_GRACE")
+    sweep_interval: float = Field(default=60, gt=0, description="OTARIUM_SWEEP_INTERVAL")
+
+
+class Settings:
+    """All groups, from the environment where none is given."""
+
+    def __init__(
+        self,
+        storage: StorageSettings | None = None,
+        http: HttpSettings | None = None,
+        uploads: UploadSettings | None = None,
+        metadata: MetadataSettings | None = None,
+    ) -> None:
+        self.storage = storage or StorageSettings()
+        self.http = http or HttpSettings()
+        self.uploads = uploads or UploadSettings()
+        self.metadata = metadata or MetadataSettings()

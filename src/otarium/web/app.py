@@ -1,0 +1,91 @@
+"""The route table, and the ASGI application around it.
+
+/repo and /tuf are handed out before the framework: a mount inside it would cost a third of their rate.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Response, Router, get
+from litestar.di import Provide
+
+from otarium.domain.errors import Refusal
+from otarium.web import api, errors, gate, oauth, openapi, ui
+from otarium.web.auth import Authenticator
+from otarium.web.context import Web
+from otarium.web.device import DeviceApp
+from otarium.web.http import send_error
+
+Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+def make_app(web: Web) -> Asgi:
+    """The whole web side of one worker."""
+    authenticator = Authenticator(web)
+    device = DeviceApp(web, authenticator)
+    framework = _framework(web, authenticator)
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await framework(scope, receive, send)  # type: ignore[arg-type]
+            return
+        try:
+            if scope["path"].startswith(("/repo/", "/tuf/")):
+                await device(scope, receive, send)
+            else:
+                gate.enter(scope)
+                await framework(scope, receive, send)  # type: ignore[arg-type]
+        except Refusal as refusal:
+            await send_error(send, refusal)
+
+    return app
+
+
+def _framework(web: Web, authenticator: Authenticator) -> Litestar:
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        web.started()
+        try:
+            yield
+        finally:
+            web.stopped()
+
+    document = openapi.document(web.base_url, web.token_path)
+    return Litestar(
+        route_handlers=[
+            *(Router(base, route_handlers=api.PACKAGES_API) for base in gate.API_BASES),
+            Router("/api/otarium/v1", route_handlers=[api.post_reference]),
+            oauth.token_route(web.token_path),
+            *ui.routes(document),
+            live,
+            ready,
+        ],
+        dependencies={
+            "web": Provide(lambda: web, sync_to_thread=False),
+            "reader": Provide(authenticator.reader),
+            "writer": Provide(authenticator.writer),
+        },
+        exception_handlers={Exception: errors.handle},
+        lifespan=[lifespan],
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+@get("/health/live")
+async def live() -> Response[bytes]:
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@get("/health/ready")
+async def ready(web: Web) -> Response[bytes]:
+    readiness = await web.reading(web.health.ready)
+    status = {"status": "unavailable" if readiness.problems else "ok", **msgspec.to_builtins(readiness)}
+    return Response(
+        msgspec.json.encode(status),
+        status_code=503 if readiness.problems else 200,
+        media_type="application/json",
+        headers={"cache-control": "no-store"},
+    )

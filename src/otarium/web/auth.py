@@ -1,0 +1,53 @@
+"""Bearer credentials into actors, before a body is read."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from typing import Any
+
+from litestar import Request
+
+from otarium.domain.access import Actor, Scope
+from otarium.domain.errors import Unauthenticated
+from otarium.web.context import Web
+
+REMEMBERED_SECONDS = 2.0
+"""How long a token is taken without asking the catalog: a revocation counts within this time."""
+_REMEMBERED = 10_000
+
+
+class Authenticator:
+    """Used from the event loop alone."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._known: OrderedDict[bytes, tuple[float, Actor]] = OrderedDict()
+
+    async def actor(self, authorization: str | None) -> Actor:
+        """Raises Unauthenticated."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated("This call needs a token: send `Authorization: Bearer TOKEN`.")
+        token = token.strip()
+        key = hashlib.blake2b(token.encode("utf-8", "replace"), digest_size=16).digest()
+        now = time.monotonic()
+        known = self._known.get(key)
+        if known is not None and known[0] > now:
+            return known[1]
+        self._known.pop(key, None)
+        actor = await self._web.reading(self._web.clients.authenticate, token)
+        self._known[key] = (now + REMEMBERED_SECONDS, actor)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return actor
+
+    async def reader(self, request: Request[Any, Any, Any]) -> Actor:
+        return await self._with_scope(request, Scope.READ)
+
+    async def writer(self, request: Request[Any, Any, Any]) -> Actor:
+        return await self._with_scope(request, Scope.WRITE)
+
+    async def _with_scope(self, request: Request[Any, Any, Any], scope: Scope) -> Actor:
+        actor = await self.actor(request.headers.get("authorization"))
+        actor.require(scope)
+        return actor

@@ -1,0 +1,52 @@
+"""What every handler needs, made once per worker by the bootstrap."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from otarium.services.clients import Clients
+from otarium.services.downloads import Downloads
+from otarium.services.health import Health
+from otarium.services.metadata import Metadata
+from otarium.services.packages import Packages
+from otarium.services.ports import BlobStore, Views
+from otarium.web.limits import Admission, Pace
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """Services, thread pools and the HTTP settings of one worker."""
+
+    packages: Packages
+    downloads: Downloads
+    metadata: Metadata
+    clients: Clients
+    blobs: BlobStore
+    views: Views
+    health: Health
+    readers: Executor
+    writers: Executor
+    admission: Admission
+    pace: Pace
+    base_url: str
+    token_path: str
+    devices_need_token: bool
+    started: Callable[[], None]
+    stopped: Callable[[], None]
+    page_size: int = field(default=1000)
+    """Longer lists are streamed in chunks."""
+
+    async def reading(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.readers, call, *arguments)
+
+    async def writing(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.writers, call, *arguments)
+
+
+async def published(future: "Future[T]") -> T:
+    """Await a change without holding a thread. A client that leaves does not undo it."""
+    return await asyncio.shield(asyncio.wrap_future(future))

@@ -1,0 +1,125 @@
+"""/repo and /tuf: what devices fetch. Handed out before the framework.
+
+Metadata comes from memory, as the bytes that were signed. A device fetches the plain names under /repo
+one after another, so it gets snapshot and targets of the release whose timestamp it took last; clients of
+/tuf ask for versions. Nothing here signs or writes.
+"""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from otarium.domain.access import Scope
+from otarium.domain.errors import Invalid, NotFound, Refusal
+from otarium.domain.names import Sha256
+from otarium.domain.packages import Content
+from otarium.domain.roles import ROLE_NAMES, Dialect, RoleFile
+from otarium.services.downloads import require_bytes
+from otarium.web import wire
+from otarium.web.auth import Authenticator
+from otarium.web.context import Web
+from otarium.web.downloads import send_blob
+from otarium.web.http import Reply, Send, header, not_allowed, send_error
+from otarium.web.metadata import MetadataReplies, MetadataReply
+
+Scope_ = dict[str, Any]
+_ROLE_FILE = re.compile(r"(?:(?P<version>[1-9]\d{0,9})\.)?(?P<role>[^/]+)\.json")
+_HASHED = re.compile(r"(?:.*/)?(?P<hash>[0-9a-f]{64})\..+", re.DOTALL)
+_DIALECTS = {dialect.value: dialect for dialect in Dialect}
+
+
+class DeviceApp:
+    """An ASGI application for the paths below /repo/ and /tuf/."""
+
+    def __init__(self, web: Web, authenticator: Authenticator) -> None:
+        self._web = web
+        self._authenticator = authenticator
+        self._replies = MetadataReplies()
+
+    async def __call__(self, scope: Scope_, _receive: Callable[[], Awaitable[Any]], send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            await not_allowed(send, "GET, HEAD")
+            return
+        try:
+            if self._web.devices_need_token:
+                bearer = header(scope, b"authorization")
+                (await self._authenticator.actor(bearer)).require(Scope.READ)
+            _, _, prefix = scope["path"].partition("/")
+            prefix, _, rest = prefix.partition("/")
+            dialect = _DIALECTS[prefix]
+            if rest.startswith("targets/"):
+                await self._send_target(scope, send)
+            else:
+                await (await self._metadata(scope, dialect, rest)).send(scope, send)
+        except Refusal as refusal:
+            await send_error(send, refusal, head=scope["method"] == "HEAD")
+
+    async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> MetadataReply:
+        metadata = self._web.metadata
+        if not metadata.is_fresh():
+            await self._refresh()
+        if name == "timestamp.json":
+            current = metadata.current
+            if dialect is Dialect.UPTANE:
+                self._web.views.remember(self._device(scope), current.number, time.time())
+            return self._replies.plain(current.timestamp.in_dialect(dialect))
+        match = _ROLE_FILE.fullmatch(name.removeprefix("delegations/"))
+        file = None
+        if match and match["version"]:
+            file = await self._versioned(match["role"], int(match["version"]))
+        elif match and name.startswith("delegations/") == (match["role"] not in ROLE_NAMES):
+            file = await self._plain(scope, dialect, match["role"])
+        if file is None:
+            raise NotFound(f"There is no metadata file {name[:100]!a}.")
+        signed = file.in_dialect(dialect)
+        return self._replies.versioned(signed) if match and match["version"] else self._replies.plain(signed)
+
+    async def _refresh(self) -> None:
+        """While the catalog cannot be read, devices keep getting what was committed last."""
+        try:
+            await self._web.reading(self._web.metadata.refresh)
+        except Refusal:
+            self._web.metadata.current  # noqa: B018 - raises when there is nothing to serve
+
+    async def _versioned(self, role: str, version: int) -> RoleFile | None:
+        return await self._web.reading(self._web.metadata.versioned, role, version)
+
+    async def _plain(self, scope: Scope_, dialect: Dialect, role: str) -> RoleFile | None:
+        number = None
+        if dialect is Dialect.UPTANE and role != "root":
+            number = self._web.views.recall(self._device(scope), time.time())
+        if number is None or number == self._web.metadata.current.number:
+            return self._web.metadata.plain(role, None)
+        return await self._web.reading(self._web.metadata.plain, role, number)
+
+    @staticmethod
+    def _device(scope: Scope_) -> bytes:
+        """Who asks: its credential where it has one, else its address."""
+        credential = header(scope, b"authorization")
+        return (credential or str((scope.get("client") or ("",))[0])).encode("utf-8", "replace")
+
+    async def _send_target(self, scope: Scope_, send: Send) -> None:
+        raw = scope["raw_path"]
+        raw = raw.decode("latin-1") if isinstance(raw, bytes) else raw
+        try:
+            name = wire.decode_path(raw.partition("/targets/")[2])
+        except Invalid:
+            name = ""
+        content, hashed = await self._web.reading(self._resolve, name)
+        content = require_bytes(content, name)
+        if content.location is not None:
+            reply = Reply(302, [(b"location", content.location.encode()), (b"cache-control", b"no-cache")])
+            await reply.send(scope, send)
+        else:
+            await send_blob(scope, send, self._web, content.sha256, immutable=hashed)
+
+    def _resolve(self, name: str) -> tuple[Content | None, bool]:
+        """An exact package id wins; then `[dir/]HASH.NAME`, found by the hash alone."""
+        content = self._web.downloads.by_name(name)
+        if content is not None:
+            return content, False
+        match = _HASHED.fullmatch(name)
+        if match is None:
+            return None, False
+        return self._web.downloads.by_hash(Sha256.parse(match["hash"])), True

@@ -1,0 +1,87 @@
+"""Blobs as HTTP answers: ranges, conditions, constant memory."""
+
+import asyncio
+import os
+import re
+from typing import Any, BinaryIO
+
+from otarium.domain.errors import Unavailable
+from otarium.domain.names import Sha256
+from otarium.web.context import Web
+from otarium.web.http import Headers, Reply, Send, header
+from otarium.web.metadata import matches
+
+CHUNK_BYTES = 256 * 1024
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+async def send_blob(scope: dict[str, Any], send: Send, web: Web, sha256: Sha256, *, immutable: bool) -> None:
+    """The whole blob or one range of it. Raises Unavailable when the store does not have the bytes."""
+    file = await web.reading(web.blobs.open, sha256)
+    if file is None:
+        raise Unavailable("The bytes of this package cannot be read at the moment.", retry_after=30)
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        etag = f'"{sha256}"'
+        headers: Headers = [
+            (b"etag", etag.encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"cache-control", b"public, max-age=31536000, immutable" if immutable else b"no-cache"),
+        ]
+        condition = header(scope, b"if-none-match")
+        if condition is not None and matches(condition, etag):
+            await send({"type": "http.response.start", "status": 304, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        span = _asked_range(scope, etag, size)
+        if span is None:
+            whole = range(size)
+            await _stream(scope, send, web, file, whole, 200, headers)
+        elif span:
+            content_range = f"bytes {span[0]}-{span[-1]}/{size}".encode()
+            headers.append((b"content-range", content_range))
+            await _stream(scope, send, web, file, span, 206, headers)
+        else:
+            headers.append((b"content-range", f"bytes */{size}".encode()))
+            await Reply(416, headers).send(scope, send)
+
+
+def _asked_range(scope: dict[str, Any], etag: str, size: int) -> range | None:
+    """The bytes asked for; None for all of them, an empty range when none of them exist.
+
+    Several ranges, other units and nonsense are answered with everything, as RFC 9110 14.2 allows.
+    """
+    asked = header(scope, b"range")
+    if asked is None or (header(scope, b"if-range") or etag) != etag:
+        return None
+    match = _RANGE.fullmatch(asked.strip().lower().replace(" ", ""))
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        return range(max(0, size - int(match[2])), size)
+    first = int(match[1])
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    if match[2] and int(match[2]) < first:
+        return None
+    return range(first, last + 1) if first < size else range(0)
+
+
+async def _stream(
+    scope: dict[str, Any], send: Send, web: Web, file: BinaryIO, span: range, status: int, headers: Headers
+) -> None:
+    headers = [
+        *headers,
+        (b"content-type", b"application/octet-stream"),
+        (b"content-length", str(len(span)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    position = span.start
+    loop = asyncio.get_running_loop()
+    while scope["method"] != "HEAD" and position < span.stop:
+        wanted = min(CHUNK_BYTES, span.stop - position)
+        data = await loop.run_in_executor(web.readers, os.pread, file.fileno(), wanted, position)
+        if not data:
+            raise OSError("a blob became shorter while it was sent")
+        position += len(data)
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,47 @@
+"""The one place where a request path is taken apart, before the framework sees it.
+
+Package ids hold slashes, raw or as %2F, and must be decoded exactly once (`%252F` is not a slash), so the
+id is cut from the raw path and handed to the framework as one percent-encoded segment.
+"""
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from otarium.domain.names import PackageId
+from otarium.web import wire
+from otarium.web.errors import UriTooLong
+from otarium.web.limits import PATH_BYTES
+
+API_BASES = ("/api/v2beta", "/api/v2")
+_PACKAGE = re.compile(rf"(?P<head>(?:{'|'.join(API_BASES)})/packages/)(?P<id>.+)")
+_SLASHES = re.compile(r"//+")
+
+
+def enter(scope: dict[str, Any]) -> None:
+    """Rewrite the scope's path for routing. Raises Invalid or UriTooLong."""
+    raw = scope["raw_path"]
+    path = raw.decode("latin-1") if isinstance(raw, bytes) else raw
+    if len(path) + len(scope["query_string"]) > PATH_BYTES:
+        raise UriTooLong(f"Path and query have more than {PATH_BYTES} bytes; ask for less at once.")
+    package = _PACKAGE.fullmatch(_collapse_head(path))
+    if package:
+        package_id = wire.decode_path(package["id"])
+        scope["path"] = package["head"] + quote(package_id, safe="")
+    else:
+        decoded = wire.decode_path(_SLASHES.sub("/", path))
+        scope["path"] = decoded.rstrip("/") or "/"
+    scope["raw_path"] = scope["path"].encode()
+
+
+def _collapse_head(path: str) -> str:
+    """`//` before the package id is one slash (clients append paths to a host with a trailing slash)."""
+    head, separator, tail = path.partition("/packages/")
+    return _SLASHES.sub("/", head) + separator + tail.lstrip("/")
+
+
+def package_id_of(segment: str) -> tuple[PackageId, ...]:
+    """The ids that a path segment may mean: as it stands, then with `+` as a space (PowerShell)."""
+    text = wire.decode_path(segment)
+    ids = (PackageId.lookup(text),)
+    return (*ids, PackageId.lookup(text.replace("+", " "))) if "+" in text else ids

@@ -1,0 +1,103 @@
+"""Metadata files as HTTP answers: ETag and 304, HEAD, cache rules, gzip when asked for.
+
+Answers are made once per file and kept while the file is among the last ones asked for.
+"""
+
+import gzip
+from collections import OrderedDict
+from typing import Any
+
+from otarium.domain.roles import SignedRole
+from otarium.web.http import Headers, Send
+
+_GZIP_FROM_BYTES = 1024
+_KEPT = 64
+_NO_CACHE = b"no-cache"
+_FOREVER = b"public, max-age=31536000, immutable"
+_NO_BODY = {"type": "http.response.body", "body": b""}
+
+
+class _Variant:
+    """The ASGI messages of one encoding of one file."""
+
+    def __init__(self, body: bytes, etag: str, headers: Headers) -> None:
+        self.etag = etag
+        headers = [*headers, (b"etag", etag.encode())]
+        self.not_modified = {"type": "http.response.start", "status": 304, "headers": headers}
+        length = (b"content-length", str(len(body)).encode())
+        self.start = {"type": "http.response.start", "status": 200, "headers": [*headers, length]}
+        self.body = {"type": "http.response.body", "body": body}
+
+
+class MetadataReply:
+    """A file that answers conditional and compressed requests."""
+
+    def __init__(self, signed: SignedRole, cache: bytes) -> None:
+        self._signed = signed
+        self._headers: Headers = [
+            (b"content-type", b"application/json"),
+            (b"cache-control", cache),
+            (b"vary", b"accept-encoding"),
+        ]
+        self._identity = _Variant(signed.raw, f'"{signed.sha256}"', self._headers)
+        self._gzip: _Variant | None = None
+
+    async def send(self, scope: dict[str, Any], send: Send) -> None:
+        accepted = condition = None
+        for name, value in scope["headers"]:
+            if name == b"accept-encoding":
+                accepted = value
+            elif name == b"if-none-match":
+                condition = str(value, "latin-1")
+        variant = self._identity
+        if accepted is not None and self._signed.length >= _GZIP_FROM_BYTES and _takes_gzip(accepted):
+            variant = self._compressed()
+        if condition is not None and matches(condition, variant.etag):
+            await send(variant.not_modified)
+            await send(_NO_BODY)
+        else:
+            await send(variant.start)
+            await send(_NO_BODY if scope["method"] == "HEAD" else variant.body)
+
+    def _compressed(self) -> _Variant:
+        if self._gzip is None:
+            body = gzip.compress(self._signed.raw, 6, mtime=0)
+            headers = [*self._headers, (b"content-encoding", b"gzip")]
+            self._gzip = _Variant(body, f'"{self._signed.sha256}-gzip"', headers)
+        return self._gzip
+
+
+def _takes_gzip(accepted: bytes) -> bool:
+    for one in accepted.split(b","):
+        name, _, quality = one.partition(b";")
+        if name.strip().lower() == b"gzip":
+            return quality.replace(b" ", b"").rstrip(b"0.") != b"q="
+    return False
+
+
+def matches(condition: str, etag: str) -> bool:
+    """If-None-Match, by weak comparison (RFC 9110 13.1.2)."""
+    listed = [one.strip().removeprefix("W/") for one in condition.split(",")]
+    return etag in listed or listed == ["*"]
+
+
+class MetadataReplies:
+    """The answers for the files asked for last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, bytes], MetadataReply] = OrderedDict()
+
+    def plain(self, signed: SignedRole) -> MetadataReply:
+        return self._reply(signed, _NO_CACHE)
+
+    def versioned(self, signed: SignedRole) -> MetadataReply:
+        return self._reply(signed, _FOREVER)
+
+    def _reply(self, signed: SignedRole, cache: bytes) -> MetadataReply:
+        key = (signed.sha256, cache)
+        reply = self._kept.get(key)
+        if reply is None:
+            reply = self._kept[key] = MetadataReply(signed, cache)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return reply

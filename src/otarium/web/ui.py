@@ -1,0 +1,54 @@
+"""Pages for people: the API reference at /docs, rendered once from the OpenAPI document. No scripts."""
+
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, PackageLoader, select_autoescape
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Redirect
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+def routes(document: dict[str, Any]) -> list[HTTPRouteHandler]:
+    """/openapi.json, /docs, and / which leads there."""
+    encoded = msgspec.json.encode(document)
+    page = _environment().get_template("docs.html").render(document=document, schema_of=_schema_name)
+
+    @get("/openapi.json")
+    async def openapi_json() -> Response[bytes]:
+        return Response(encoded, media_type="application/json")
+
+    @get("/docs")
+    async def docs() -> Response[str]:
+        return Response(page, media_type="text/html; charset=utf-8", headers=_HEADERS)
+
+    @get("/", status_code=302)
+    async def start() -> Redirect:
+        return Redirect("/docs", status_code=302)
+
+    return [openapi_json, docs, start]
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("otarium.web"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _schema_name(content: dict[str, Any] | None) -> str:
+    """What a body holds, in a word: the schema's name or its type."""
+    if not content:
+        return ""
+    schema = next(iter(content.values()))["schema"]
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    return str(schema.get("format") or schema.get("type", ""))

@@ -1,0 +1,296 @@
+"""The wire of the Packages API: query strings and bodies into domain values, and back.
+
+The structs here are the published names and spellings; the OpenAPI document is made from them. No text
+from outside passes this file as a bare string where the domain has a type for it.
+"""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from otarium.domain import canonical
+from otarium.domain.errors import Invalid
+from otarium.domain.names import (
+    OWN_SOURCE,
+    HardwareId,
+    PackageId,
+    PackageName,
+    PackageVersion,
+    Sha256,
+    SourceName,
+)
+from otarium.domain.packages import (
+    KEEP,
+    MAX_LIMIT,
+    Content,
+    NewPackage,
+    Package,
+    PackageEdit,
+    PackageQuery,
+    TargetFormat,
+    parse_comment,
+    parse_meta,
+    parse_uri,
+    timestamp,
+)
+from otarium.services.packages import Upload
+
+Offset = Annotated[int, Meta(ge=0, le=MAX_LIMIT)]
+Hash = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 in hexadecimal")]
+
+
+class ListQuery(msgspec.Struct, rename="camel"):
+    """GET /packages, in the documented order."""
+
+    offset: Offset = 0
+    limit: Offset = 50
+    id_contains: str | None = None
+    name_contains: str | None = None
+    package_source: list[str] = []
+    name: str | None = None
+    version: str | None = None
+    hardware_ids: list[str] = []
+    hashes: list[Hash] = []
+    sort_by: Literal["Filename", "CreatedAt"] = "CreatedAt"
+    sort_direction: Literal["Asc", "Desc"] = "Desc"
+    package_ids: list[str] = []
+    has_sbom: bool | None = msgspec.field(name="hasSBOM", default=None)
+
+    def to_domain(self) -> PackageQuery:
+        def normal(text: str | None) -> str | None:
+            return None if text is None else PackageId.lookup(text)
+
+        return PackageQuery(
+            offset=self.offset,
+            limit=self.limit,
+            id_contains=normal(self.id_contains),
+            name_contains=normal(self.name_contains),
+            sources=tuple(map(SourceName.parse, self.package_source)),
+            name=normal(self.name),
+            version=normal(self.version),
+            hardware_ids=tuple(map(PackageId.lookup, self.hardware_ids)),
+            hashes=tuple(map(Sha256.parse, self.hashes)),
+            ids=tuple(map(PackageId.lookup, self.package_ids)),
+            has_sbom=self.has_sbom,
+            sort_by=self.sort_by,
+            ascending=self.sort_direction == "Asc",
+        )
+
+
+class ExternalListQuery(msgspec.Struct, rename="camel"):
+    """GET /packages_external."""
+
+    offset: Offset = 0
+    limit: Offset = 50
+    id_contains: str | None = None
+
+
+class UploadQuery(msgspec.Struct, rename="camel"):
+    """POST /packages, in the documented order."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    version: Annotated[str, Meta(min_length=1)]
+    target_format: Annotated[str, Meta(description="BINARY, in any case")]
+    hardware_id: list[str] = []
+
+    def to_domain(self, length: int, sha256: Sha256 | None) -> Upload:
+        name, version = PackageName.parse(self.name), PackageVersion.parse(self.version)
+        PackageId.of(name, version)
+        if TargetFormat.parse(self.target_format) is TargetFormat.OSTREE:
+            raise Invalid(
+                "An OSTREE package carries no bytes here: push the commit to its OSTree store and add it "
+                "with POST /api/otarium/v1/packages/references."
+            )
+        return Upload(name, version, HardwareId.parse_all(self.hardware_id), length, sha256)
+
+
+class EditBody(msgspec.Struct, rename="camel"):
+    """PATCH /packages/{packageId}: absent keeps, null clears, a value replaces."""
+
+    hardware_ids: list[str] | UnsetType | None = UNSET
+    uri: str | UnsetType | None = UNSET
+    proprietary_meta: Any | UnsetType = UNSET
+    comment: str | UnsetType | None = UNSET
+
+    def to_domain(self) -> PackageEdit:
+        def parsed(value: Any, parse: Any) -> Any:
+            if value is UNSET:
+                return KEEP
+            return None if value is None else parse(value)
+
+        ids = KEEP if self.hardware_ids is None else parsed(self.hardware_ids, HardwareId.parse_all)
+        return PackageEdit(
+            hardware_ids=ids,
+            uri=parsed(self.uri, parse_uri),
+            comment=parsed(self.comment, parse_comment),
+            meta=parsed(self.proprietary_meta, parse_meta),
+        )
+
+
+class ReferenceBody(msgspec.Struct, rename="camel"):
+    """POST /api/otarium/v1/packages/references."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    version: Annotated[str, Meta(min_length=1)]
+    sha256: Hash
+    length: Annotated[int, Meta(ge=0, le=canonical.MAX_INTEGER)]
+    uri: Annotated[str, Meta(min_length=1, max_length=2048)]
+    target_format: Annotated[str, Meta(description="BINARY or OSTREE, in any case")] = "BINARY"
+    hardware_ids: list[str] = []
+
+    def to_domain(self) -> NewPackage:
+        form = TargetFormat.parse(self.target_format)
+        if self.length == 0 and form is not TargetFormat.OSTREE:
+            raise Invalid("length 0 is for OSTREE packages only; give the length of the file in bytes.")
+        hardware_ids = HardwareId.parse_all(self.hardware_ids)
+        content = Content(
+            form, Sha256.parse(self.sha256), self.length, frozenset(hardware_ids), parse_uri(self.uri)
+        )
+        name, version = PackageName.parse(self.name), PackageVersion.parse(self.version)
+        PackageId.of(name, version)
+        return NewPackage(name, version, hardware_ids, content)
+
+
+class PackageOut(msgspec.Struct, rename="camel"):
+    """A package as clients see it; no further keys, since strict clients refuse unknown ones."""
+
+    name: str
+    version: str
+    package_id: str
+    size: int
+    hashes: dict[str, str]
+    package_source: str
+    pkg_type: str | None
+    hardware_ids: list[str]
+    created_at: str
+    uri: str | None
+    proprietary_meta: Any
+    comment: str | None
+
+
+def package_out(package: Package) -> PackageOut:
+    return PackageOut(
+        name=str(package.name),
+        version=str(package.version),
+        package_id=str(package.id),
+        size=package.content.length,
+        hashes={"sha256": str(package.content.sha256)},
+        package_source=f"{OWN_SOURCE}.json",
+        pkg_type=package.content.format.value,
+        hardware_ids=[str(one) for one in package.hardware_ids],
+        created_at=timestamp(package.created_at),
+        uri=package.uri,
+        proprietary_meta=package.meta,
+        comment=package.comment,
+    )
+
+
+class PageOut(msgspec.Struct):
+    values: list[PackageOut]
+    total: int
+    offset: int
+    limit: int
+
+
+class ExternalPackageOut(msgspec.Struct, rename="camel"):
+    name: str
+    delegation_origin: str
+    version: str
+    package_id: str
+    size: int
+    hashes: dict[str, str]
+    pkg_type: str | None
+    hardware_ids: list[str]
+    created_at: str | None
+    uri: str | None
+    proprietary_meta: Any
+
+
+class ExternalPageOut(msgspec.Struct):
+    values: list[ExternalPackageOut]
+    total: int
+    offset: int
+    limit: int
+
+
+class DelegationInfoOut(msgspec.Struct, rename="camel"):
+    last_fetched: str | None
+    remote_uri: str | None
+    friendly_name: str | None
+    expires: str | None
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def query(raw: bytes, into: type[T]) -> T:
+    """Read a query string strictly into a struct. `a[]=1` means `a=1`; unknown parameters are ignored; a
+    comma is a character like any other. Raises Invalid.
+    """
+    fields = {field.encode_name: field for field in msgspec.structs.fields(into)}
+    values: dict[str, Any] = {}
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=2000)
+    except (UnicodeDecodeError, ValueError):
+        raise Invalid("The query string is not percent-encoded UTF-8, or has too many parameters.") from None
+    for key, value in pairs:
+        name = key.removesuffix("[]")
+        if name not in fields:
+            continue
+        if "list" in str(fields[name].type):
+            values.setdefault(name, []).append(value)
+        else:
+            values[name] = value
+    return _convert(values, into, "The query parameter", strict=False)
+
+
+def body(raw: bytes, into: type[T]) -> T:
+    """Read a JSON body strictly into a struct; unknown members are ignored. Raises Invalid."""
+    return _convert(canonical.parse(raw), into, "The member", strict=True)
+
+
+def _convert(values: object, into: type[T], what: str, *, strict: bool) -> T:
+    try:
+        return msgspec.convert(values, into, strict=strict)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        problem, _, place = text.partition(" - at `$")
+        name = place.rstrip("`").lstrip(".")
+        missing = re.search(r"required field `(.+)`", problem)
+        if missing:
+            raise Invalid(f"{what} '{missing[1]}' is missing.", description=text) from None
+        where = f"{what} '{name}' was malformed" if name else "The request was malformed"
+        raise Invalid(f"{where}: {problem}.", description=text) from None
+
+
+def decode_path(raw: str) -> str:
+    """Percent-decode a raw path part once and strictly. Raises Invalid."""
+    if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
+        raise Invalid("The path has a % that is not followed by two hexadecimal digits; encode it as %25.")
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise Invalid("The path is not percent-encoded UTF-8.") from None
+
+
+def content_digest(headers: Mapping[str, str]) -> Sha256 | None:
+    """The sha256 that `X-Checksum-Sha256` (hex) or `Content-Digest` (RFC 9530) announce. Raises Invalid,
+    also when both are given and differ."""
+    announced = set[Sha256]()
+    if (plain := headers.get("x-checksum-sha256")) is not None:
+        announced.add(Sha256.parse(plain.strip()))
+    for member in headers.get("content-digest", "").split(","):
+        algorithm, _, value = member.strip().partition("=")
+        if algorithm.lower() == "sha-256":
+            try:
+                announced.add(Sha256.parse(base64.b64decode(value.strip(":"), validate=True).hex()))
+            except ValueError:
+                raise Invalid("Content-Digest: sha-256 is not base64 between colons (RFC 9530).") from None
+    if len(announced) > 1:
+        raise Invalid("Content-Digest and X-Checksum-Sha256 name different hashes; send one.")
+    return announced.pop() if announced else None

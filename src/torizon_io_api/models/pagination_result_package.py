@@ -1,0 +1,21 @@
+"""One page of packages."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, StrictInt
+
+from .base import WireModel
+from .package import Package
+
+
+class PaginationResultPackage(WireModel):
+    """`total` counts all matches; `values` is always a list, also when a server sends null or nothing."""
+
+    total: StrictInt
+    offset: StrictInt
+    limit: StrictInt
+    values: Annotated[
+        list[Package],
+        BeforeValidator(lambda given: [] if given is None else given),
+        Field(default_factory=list),
+    ]

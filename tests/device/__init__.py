@@ -1,0 +1,1 @@
+"""What devices see of a running server."""
