@@ -75,7 +75,7 @@ class Server:
 
     @cached_property
     def _client(self) -> tuple[str, str]:
-        """Made when first asked for: each operator's command is a process of its own, and few tests need it."""
+        """Made when first asked for: an operator's command costs a process, and few tests need it."""
         return self.create_client()
 
     @property

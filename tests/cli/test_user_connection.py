@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from client.commandline import CommandLine
 from client.stub import Answer, Stub, page, serving
 
@@ -58,7 +59,7 @@ def test_a_foreign_client_module_stops_every_command_with_one_line(
     (tmp_path / "torizon_io_api").mkdir()
     (tmp_path / "torizon_io_api" / "__init__.py").write_text(content)
     env = {"OTARIUM_HOST": stub.host, "OTARIUM_TOKEN": "t", "PYTHONPATH": str(tmp_path)}
-    done = CommandLine(env).run("list")
+    done = CommandLine(env).run_alone("list")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "pip uninstall torizon-io-api" in done.err
     assert stub.seen == []

@@ -1,5 +1,6 @@
-"""Runs user commands in a process of their own, on pipes or on a terminal."""
+"""Runs user commands: quickly inside the test's process, or in one of their own, on pipes or on a terminal."""
 
+import contextlib
 import os
 import pty
 import select
@@ -9,6 +10,11 @@ import termios
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import typer
+from typer.testing import CliRunner
+
+from otarium.cli import fetch, packages
 
 APPLICATION = """
 import typer
@@ -33,7 +39,6 @@ class CommandLine:
 
     env: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
-    application: str = APPLICATION
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTARIUM_")}
@@ -41,11 +46,24 @@ class CommandLine:
             inherited.pop(name, None)
         return inherited | self.env | dict(more)
 
-    def run(self, *args: str | Path, stdin: str = "", **env: str) -> Result:
-        """On pipes, as in CI."""
+    def run(self, *args: str | Path, **env: str) -> Result:
+        """On pipes, as in CI; inside this process."""
+        app = typer.Typer()
+        packages.register(app)
+        fetch.register(app)
+        environment: dict[str, str | None] = {
+            name: None for name in os.environ if name.startswith("OTARIUM_")
+        }
+        with contextlib.chdir(self.folder or Path()):
+            done = CliRunner().invoke(app, [*map(str, args)], env=environment | self.env | env)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Result(done.exit_code, done.stdout, done.stderr)
+
+    def run_alone(self, *args: str | Path, **env: str) -> Result:
+        """On pipes, as in CI; in a process of its own."""
         done = subprocess.run(
-            [sys.executable, "-c", self.application, *map(str, args)],
-            input=stdin,
+            [sys.executable, "-c", APPLICATION, *map(str, args)],
             capture_output=True,
             text=True,
             env=self._environment(env),
@@ -59,7 +77,7 @@ class CommandLine:
         master, slave = pty.openpty()
         termios.tcsetwinsize(slave, (40, columns))
         process = subprocess.Popen(
-            [sys.executable, "-c", self.application, *map(str, args)],
+            [sys.executable, "-c", APPLICATION, *map(str, args)],
             stdin=slave,
             stdout=slave,
             stderr=slave,

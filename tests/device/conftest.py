@@ -23,6 +23,10 @@ def odd_meta():
         "note": 'line\nbreak "quoted" back\\slash tab\t / é 日本 \x7f \x01 \\u007f',
         "größe \x7f\n": ["", None, True, 2**53 - 1, -1, {"b": {}, "a": []}],
         "smile": "😀\uffee",
+        "__proto__": {"toJSON": "x", "constructor": 1},
+        "": "no name",
+        "10": "before 9",
+        "9": "after 10",
     }
 
 

@@ -272,7 +272,7 @@ def _show_page(found: "list[Package]", total: int, offset: int, limit: int, *, a
     show_table(["PACKAGE ID", "HARDWARE IDS", "SIZE", "CREATED (UTC)", "SOURCE"], rows)
     shown = offset + len(found)
     if sys.stdout.isatty() and shown < total:
-        note(f"{len(found)} of {total} packages; the next ones: --offset {shown}, all: --all")
+        note(f"{len(found)} of {total}; next: --offset {shown}, all: --all")
 
 
 def _minute(moment: datetime | None) -> str:
