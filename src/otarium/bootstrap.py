@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from otarium.adapters import keystore, migrations
 from otarium.adapters.blobs_files import FileBlobStore
@@ -25,9 +26,9 @@ from otarium.services.ports import Clock
 from otarium.services.publishing import Publisher
 from otarium.services.verify import Verification
 from otarium.settings import MetadataSettings, Settings
-from otarium.web.app import Asgi, make_app
-from otarium.web.context import Web
-from otarium.web.limits import Admission, Pace
+
+if TYPE_CHECKING:
+    from otarium.web.app import Asgi
 
 RENEWAL_INTERVAL = 5.0
 CHECKPOINT_INTERVAL = 2.0
@@ -115,8 +116,13 @@ def views_path(data_dir: Path) -> Path:
     return data_dir / "views"
 
 
-def web_app(settings: Settings) -> Asgi:
+def web_app(settings: Settings) -> "Asgi":
     """The application of one worker process."""
+    # Imported here because only workers need the web side; operator commands start in half the time.
+    from otarium.web.app import make_app
+    from otarium.web.context import Web
+    from otarium.web.limits import Admission, Pace
+
     repository = open_repository(settings)
     publisher, metadata = repository.publisher()
     metadata.refresh()

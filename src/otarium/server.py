@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from granian.constants import Interfaces
 from granian.server import MPServer
@@ -26,7 +26,9 @@ from otarium import bootstrap
 from otarium.domain.errors import Broken
 from otarium.services.clients import Issued
 from otarium.settings import Settings
-from otarium.web.app import Asgi
+
+if TYPE_CHECKING:
+    from otarium.web.app import Asgi
 
 log = logging.getLogger("otarium.server")
 
@@ -78,7 +80,7 @@ def _granian(settings: Settings) -> MPServer:
     )
 
 
-def worker() -> Asgi:
+def worker() -> "Asgi":
     """The application of one worker process; called by the server in it."""
     _die_with_parent()
     logging.config.dictConfig(LOGGING)

@@ -56,14 +56,10 @@ class ApiException(OpenApiException):
             return self.reason or "no answer from the server"
         if self.data is None:
             return f"{self.reason or 'the server gave no reason'} (HTTP {self.status})"
-        message = self.data.msg
-        more = self.data.description
-        if isinstance(more, str) and more and more not in message:
-            message = f"{message}: {more}"
         details = [f"HTTP {self.status}", self.data.code]
         if self.data.error_id is not None:
             details.append(f"error id {self.data.error_id}")
-        return f"{message} ({', '.join(details)})"
+        return f"{self.data.msg} ({', '.join(details)})"
 
 
 class BadRequestException(ApiException):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +12,7 @@ import pytest
 
 from client.commandline import CommandLine
 from client.stub import Answer, Seen, Stub, error, package, page, serving
+from torizon_io_api import repeating
 
 UNREACHABLE = "http://127.0.0.1:9/api/v2beta"
 
@@ -110,7 +112,10 @@ def test_push_shows_rate_and_time_left_on_a_terminal_only(
     assert otarium.run(*PUSH, "--hardware-id", "a").err == ""
 
 
-def test_errors_are_one_line_on_stderr_with_exit_code_1(stub: Stub, otarium: CommandLine) -> None:
+def test_errors_are_one_line_on_stderr_with_exit_code_1(
+    stub: Stub, otarium: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeating, "FIRST_PAUSE", 0.0)
     stub.answer(error(409, "This package exists\nwith other bytes", "conflicting_entity"))
     done = otarium.run(*PUSH, "--hardware-id", "a")
     assert (done.code, done.out) == (1, "")
@@ -124,8 +129,8 @@ def test_list_passes_every_filter_on(stub: Stub, otarium: CommandLine) -> None:
     stub.answer(page())
     filters = (
         "--offset 1 --limit 2 --id-contains i --name-contains n --package-source s --package-source t"
-        " --name m --version v --hardware-id h --hardware-id k --hash x --package-id p --package-id q --no-has-sbom"
-        " --sort-by filename --sort-direction ASC"
+        " --name m --version v --hardware-id h --hardware-id k --hash x --package-id p --package-id q"
+        " --no-has-sbom --sort-by filename --sort-direction ASC"
     )
     assert otarium.run("list", *filters.split()).code == 0
     assert parse_qs(urlsplit(stub.seen[0].target).query) == {
@@ -158,7 +163,7 @@ def test_list_prints_lines_with_tabs_on_a_pipe_and_json_when_asked(stub: Stub, o
 
 def test_list_fits_a_narrow_terminal_without_losing_anything(stub: Stub, otarium: CommandLine) -> None:
     stub.answer(page(package("n" * 100), total=7))
-    shown = otarium.on_terminal("list", columns=60, NO_COLOR="1").out
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", otarium.on_terminal("list", columns=60).out)
     assert all(len(line) <= 60 for line in shown.splitlines())
     assert shown.count("n") >= 100
     assert "1 of 7; next: --offset 1" in shown

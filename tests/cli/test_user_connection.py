@@ -1,5 +1,6 @@
 """How the user commands find the server, log in, and make sure that they use their own client module."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def test_a_foreign_client_module_stops_every_command_with_one_line(
 ) -> None:
     (tmp_path / "torizon_io_api").mkdir()
     (tmp_path / "torizon_io_api" / "__init__.py").write_text(content)
-    env = {"OTARIUM_HOST": stub.host, "OTARIUM_TOKEN": "t", "PYTHONPATH": str(tmp_path)}
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    env = {"OTARIUM_HOST": stub.host, "OTARIUM_TOKEN": "t", "PYTHONPATH": path}
     done = CommandLine(env).run_alone("list")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "pip uninstall torizon-io-api" in done.err

@@ -1,4 +1,4 @@
-"""Runs user commands: quickly inside the test's process, or in one of their own, on pipes or on a terminal."""
+"""Runs user commands: in the process of the test, or in one of their own on pipes or on a terminal."""
 
 import contextlib
 import os
@@ -26,6 +26,10 @@ app()
 """
 
 
+def _settings() -> list[str]:
+    return [name for name in os.environ if name.startswith("OTARIUM_")]
+
+
 @dataclass(frozen=True)
 class Result:
     code: int
@@ -41,8 +45,8 @@ class CommandLine:
     folder: Path | None = None
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTARIUM_")}
-        for name in ("NO_COLOR", "FORCE_COLOR"):
+        inherited = dict(os.environ)
+        for name in ("NO_COLOR", "FORCE_COLOR", *_settings()):
             inherited.pop(name, None)
         return inherited | self.env | dict(more)
 
@@ -51,9 +55,7 @@ class CommandLine:
         app = typer.Typer()
         packages.register(app)
         fetch.register(app)
-        environment: dict[str, str | None] = {
-            name: None for name in os.environ if name.startswith("OTARIUM_")
-        }
+        environment: dict[str, str | None] = dict.fromkeys(_settings())
         with contextlib.chdir(self.folder or Path()):
             done = CliRunner().invoke(app, [*map(str, args)], env=environment | self.env | env)
         if done.exception is not None and not isinstance(done.exception, SystemExit):

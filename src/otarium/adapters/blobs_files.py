@@ -1,4 +1,4 @@
-"""Blobs in a directory: `sha256/ab/cd/<hash>`, staged beside on the same file system.
+"""Blobs in a directory: `sha256/ab/<hash>`, staged beside on the same file system.
 
 A blob is written to `staging/`, fsynced, renamed to its hash and its directory fsynced; only then may a
 transaction list it. Names come from hashes alone, never from users.
@@ -29,13 +29,18 @@ class FileBlobStore:
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(mode=0o700)
+        for first in range(256):
+            (self._root / f"{first:02x}").mkdir(exist_ok=True, mode=0o700)
 
     def stage(self) -> "FileStagedBlob":
         with _full_disk_is_a_refusal():
             return FileStagedBlob(self, self._staging / secrets.token_hex(16))
 
     def path(self, sha256: Sha256) -> Path:
-        return self._root / sha256[:2] / sha256[2:4] / sha256
+        return self._root / sha256[:2] / sha256
+
+    def exists(self, sha256: Sha256) -> bool:
+        return self.path(sha256).exists()
 
     def open(self, sha256: Sha256) -> BinaryIO | None:
         try:
@@ -60,7 +65,7 @@ class FileBlobStore:
         return str(self.path(sha256).relative_to(self._root.parent.parent))
 
     def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
-        for path in self._root.glob("??/??/*"):
+        for path in self._root.glob("??/*"):
             if path.name not in known and path.stat().st_mtime < before:
                 yield Sha256(path.name)
 
@@ -100,11 +105,8 @@ class FileStagedBlob:
             raise RuntimeError("commit before finish")
         target = self._store.path(self._sha256)
         with _full_disk_is_a_refusal():
-            missing = [folder for folder in (target.parent, target.parent.parent) if not folder.exists()]
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._path.replace(target)
-            for folder in (target.parent, *(folder.parent for folder in missing)):
-                _fsync_directory(folder)
+            _fsync_directory(target.parent)
 
     def cancel(self) -> None:
         self._close()

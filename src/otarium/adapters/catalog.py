@@ -149,7 +149,7 @@ def _engine(path: Path, connections: int) -> Engine:
             "foreign_keys=ON",
             "cache_size=-16384",
             "temp_store=MEMORY",
-            "wal_autocheckpoint=16384",
+            "wal_autocheckpoint=8192",
             "journal_size_limit=67108864",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -15,6 +15,7 @@ _F = tables.role_files
 _B = tables.blobs
 _R = tables.repository
 _COLLECTED_AT_ONCE = 64
+_DROPPED = {"uptane": None, "tuf": None, "shared_tail": None}
 
 
 class RoleRows:
@@ -29,7 +30,7 @@ class RoleRows:
         known = {(file.role, file.version) for file in previous.files()} if previous else set()
         new = [file for file in release.files() if (file.role, file.version) not in known]
         self._connection.execute(insert(_F), [_file_values(file) for file in new])
-        grown = sum(file.uptane.length + file.tuf.length for file in new if file.role != "root")
+        grown = sum(file.uptane.length + file.tuf.length for file in new)
         counters = release.counters
         self._connection.execute(
             update(_R).values(
@@ -71,7 +72,7 @@ class RoleRows:
 
     def _drop_bytes(self, role: str, version: int) -> None:
         of_file = and_(_F.c.role == role, _F.c.version == version)
-        self._connection.execute(update(_F).where(of_file).values(kept=False, uptane=None, tuf=None))
+        self._connection.execute(update(_F).where(of_file).values(kept=False, **_DROPPED))
 
     def records(self) -> Iterator[tuple[str, int, RoleFile | None]]:
         for role, version in self._connection.execute(
@@ -81,6 +82,7 @@ class RoleRows:
 
 
 def _file_values(file: RoleFile) -> dict[str, object]:
+    tail = _shared_tail(file.uptane.raw, file.tuf.raw)
     return {
         "role": file.role,
         "version": file.version,
@@ -92,21 +94,30 @@ def _file_values(file: RoleFile) -> dict[str, object]:
         "uptane_length": file.uptane.length,
         "tuf_sha256": file.tuf.sha256,
         "tuf_length": file.tuf.length,
-        "uptane": file.uptane.raw,
-        "tuf": file.tuf.raw,
+        "uptane": file.uptane.raw.removesuffix(tail),
+        "tuf": file.tuf.raw.removesuffix(tail),
+        "shared_tail": tail,
     }
 
 
+def _shared_tail(uptane: bytes, tuf: bytes) -> bytes:
+    """The entries of a shelf are the same bytes in both dialects, as a rule; they are stored once."""
+    start = uptane.find(b'"targets":{')
+    tail = uptane[start:] if start >= 0 else b""
+    return tail if tuf.endswith(tail) else b""
+
+
 def _file(row: Row[Any]) -> RoleFile:
-    values = row._mapping
-    version = values["version"]
+    def signed(head: bytes, sha256: str, length: int) -> SignedRole:
+        return SignedRole(head + row.shared_tail, sha256, length, row.version)
+
     return RoleFile(
-        values["role"],
-        version,
-        values["signed_at"],
-        values["expires"],
-        SignedRole(values["uptane"], values["uptane_sha256"], values["uptane_length"], version),
-        SignedRole(values["tuf"], values["tuf_sha256"], values["tuf_length"], version),
+        row.role,
+        row.version,
+        row.signed_at,
+        row.expires,
+        signed(row.uptane, row.uptane_sha256, row.uptane_length),
+        signed(row.tuf, row.tuf_sha256, row.tuf_length),
     )
 
 
@@ -114,22 +125,15 @@ class BlobRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def pin(self, sha256: Sha256, length: int, until: int) -> bool:
+    def keep(self, sha256: Sha256, length: int) -> bool:
         row = self._connection.execute(select(_B.c.dying).where(_B.c.sha256 == sha256)).first()
         if row is None:
-            values = {"sha256": sha256, "length": length, "dying": False, "pinned_until": until}
-            self._connection.execute(insert(_B).values(**values, released_at=0))
-            return True
-        pinned = update(_B).where(_B.c.sha256 == sha256, _B.c.dying.is_(False), _B.c.pinned_until < until)
-        self._connection.execute(pinned.values(pinned_until=until))
-        return not row.dying
+            values = {"sha256": sha256, "length": length, "dying": False, "released_at": 0}
+            self._connection.execute(insert(_B).values(**values))
+        return row is None or not row.dying
 
     def is_known(self, sha256: Sha256) -> bool:
         return bool(self._connection.execute(select(exists().where(_B.c.sha256 == sha256))).scalar())
-
-    def is_live(self, sha256: Sha256) -> bool:
-        dying = self._connection.execute(select(_B.c.dying).where(_B.c.sha256 == sha256)).scalar()
-        return dying is not None and not dying
 
     def release(self, sha256: Sha256, at: int) -> None:
         self._connection.execute(update(_B).where(_B.c.sha256 == sha256).values(released_at=at))
@@ -137,7 +141,7 @@ class BlobRows:
     def mark_dying(self, now: int, grace: int) -> Sequence[Sha256]:
         packages = tables.packages
         referenced = exists().where(packages.c.sha256 == _B.c.sha256, packages.c.location.is_(None))
-        condemned = and_(_B.c.pinned_until < now, _B.c.released_at + grace < now, ~referenced)
+        condemned = and_(_B.c.released_at + grace < now, ~referenced)
         self._connection.execute(update(_B).where(_B.c.dying.is_(False), condemned).values(dying=True))
         return [
             Sha256(one)

@@ -1,7 +1,8 @@
 """The schema, one for every database. Migrations make it; a test holds the two against each other.
 
 Times are whole seconds since 1970. Substring filters read the folded columns; `entry_*` is null where
-it equals the form before it.
+it equals the form before it; the last bytes of both dialects of a role file are stored once, in
+`shared_tail`, when they are the same.
 """
 
 from sqlalchemy import (
@@ -22,6 +23,9 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+SQLITE_PAGE_BYTES = 8192
+"""Role files are megabytes; larger pages write them in fewer pieces."""
 
 repository = Table(
     "repository",
@@ -108,6 +112,7 @@ role_files = Table(
     Column("tuf_length", BigInteger, nullable=False),
     Column("uptane", LargeBinary),
     Column("tuf", LargeBinary),
+    Column("shared_tail", LargeBinary),
     UniqueConstraint("signed_by", "version", name="one_version_per_key"),
 )
 Index(
@@ -124,7 +129,6 @@ blobs = Table(
     Column("sha256", String(64), primary_key=True),
     Column("length", BigInteger, nullable=False),
     Column("dying", Boolean(create_constraint=False), nullable=False),
-    Column("pinned_until", BigInteger, nullable=False),
     Column("released_at", BigInteger, nullable=False),
 )
 

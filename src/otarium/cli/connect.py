@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import typer
 
-from .output import USAGE, failures, stop
+from otarium.cli.output import USAGE, failures, stop
 
 if TYPE_CHECKING:
     from torizon_io_api import Configuration, Package, PackagesApi

@@ -19,7 +19,7 @@ from tuf.api.metadata import Metadata, TargetFile  # type: ignore[attr-defined] 
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from .connect import proxy_for
+from otarium.cli.connect import proxy_for
 
 ROOT_LIMIT = 512_000
 """Bytes; what python-tuf allows for a root."""

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from .connect import Json
-from .output import USAGE, failures, show_json, show_record, stop, warn
-from .push import transfer_bar
+from otarium.cli.connect import Json
+from otarium.cli.output import USAGE, failures, show_json, show_record, stop, warn
+from otarium.cli.push import transfer_bar
 
 if TYPE_CHECKING:
-    from .device import Role
+    from otarium.cli.device import Role
 
 
 def register(app: typer.Typer) -> None:
@@ -85,20 +85,23 @@ def _verified(
     try:
         from tuf.api.exceptions import DownloadError, RepositoryError
 
-        from .device import Device
+        from otarium.cli.device import Device
     except ImportError:
         stop("fetch verifies with python-tuf, which is not installed: pip install 'otarium[device]'")
-    with failures(DownloadError, RepositoryError), transfer_bar(output.name) as progress:
-        device = Device(server, token, memory, output.parent, progress)
-        if trusted is None:
-            warn(f"trusting the connection: nothing vouches for the root that {server} shows now")
-            trusted = device.first_root()
-        target = device.find(package_id, trusted)
-        if target is None:
-            stop(f"{package_id} is not in the signed metadata of {server}")
-        with _replacing(output) as path:
-            device.download(target, path)
-        return {"length": target.length, **target.hashes}, device.roles()
+    try:
+        with transfer_bar(output.name) as progress:
+            device = Device(server, token, memory, output.parent, progress)
+            if trusted is None:
+                warn(f"trusting the connection: nothing vouches for the root that {server} shows now")
+                trusted = device.first_root()
+            target = device.find(package_id, trusted)
+            if target is None:
+                stop(f"{package_id} is not in the signed metadata of {server}")
+            with _replacing(output) as path:
+                device.download(target, path)
+            return {"length": target.length, **target.hashes}, device.roles()
+    except (DownloadError, RepositoryError) as error:
+        stop(f"{package_id} was not fetched, since it could not be verified: {error}")
 
 
 @contextmanager

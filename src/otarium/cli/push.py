@@ -18,8 +18,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from .connect import ClientId, ClientSecret, Host, Json, Token, document, repository
-from .output import console, failures, show_json, show_record, size_text, stop, warn
+from otarium.cli.connect import ClientId, ClientSecret, Host, Json, Token, document, repository
+from otarium.cli.output import console, failures, show_json, show_record, size_text, stop, warn
 
 if TYPE_CHECKING:
     from torizon_io_api import Package, PackagesApi

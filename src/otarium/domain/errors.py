@@ -12,6 +12,7 @@
     ├── LengthRequired          length_required             411
     ├── PreconditionFailed      precondition_failed         412
     ├── TooLarge                payload_too_large           413
+    ├── RangeNotSatisfiable     range_not_satisfiable       416
     └── Unavailable             service_unavailable         503, retry later
         └── StorageFull         insufficient_storage        507, retry later
 
@@ -78,6 +79,16 @@ class PreconditionFailed(Refusal):
 
 class TooLarge(Refusal):
     code = "payload_too_large"
+
+
+class RangeNotSatisfiable(Refusal):
+    """`size` is the number of bytes that there are."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, message: str, *, size: int) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class Unavailable(Refusal):

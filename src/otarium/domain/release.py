@@ -114,7 +114,7 @@ def build(
     for role, shelf in sorted(changed.items()):
         counters = replace(counters, targets=counters.targets + 1)
         header = Header(role, counters.targets, now, now + lifetimes.targets)
-        shelves[role] = roles.targets(header, list(shelf.entries.values()), sign)
+        shelves[role] = roles.targets(header, shelf.entries(), sign)
     if TARGETS not in shelves:
         raise ValueError("the first release needs the top-level shelf")
     counters = replace(counters, snapshot=counters.snapshot + 1)

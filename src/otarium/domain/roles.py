@@ -104,15 +104,23 @@ def root(
 
 def targets(header: Header, entries: Sequence[Entry], sign: Sign) -> RoleFile:
     """`entries` in the order of their ids; their bytes are joined, never decoded."""
-    uptane = _signed(Dialect.UPTANE, header, b'"targets":{', b",".join([e.uptane for e in entries]))
-    tuf = _signed(Dialect.TUF, header, b'"targets":{', b",".join([e.tuf for e in entries]))
-    payload = tuf
-    if any(e.olpc is not e.tuf for e in entries):
-        payload = _signed(Dialect.TUF, header, b'"targets":{', b",".join([e.olpc for e in entries]))
+    tufs = [entry.tuf for entry in entries]
+    inner = b",".join(tufs)
+
+    def joined(forms: list[bytes]) -> bytes:
+        return inner if forms == tufs else b",".join(forms)
+
+    def signed(dialect: Dialect, forms: list[bytes]) -> bytes:
+        return _signed(dialect, header, b'"targets":{', joined(forms))
+
+    uptane = signed(Dialect.UPTANE, [entry.uptane for entry in entries])
+    olpcs = [entry.olpc for entry in entries]
+    olpc = signed(Dialect.TUF, olpcs)
+    served = olpc if olpcs == tufs else signed(Dialect.TUF, tufs)
     return _file(
         header,
         _envelope(Dialect.UPTANE, sign(TARGETS, uptane), uptane),
-        _envelope(Dialect.TUF, sign(TARGETS, payload), tuf),
+        _envelope(Dialect.TUF, sign(TARGETS, olpc), served),
     )
 
 

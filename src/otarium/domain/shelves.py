@@ -5,7 +5,7 @@ repository is small, the only one; every name keeps the shelf it was first put o
 A shelf is a value: a release is built from changed copies, and a failed release leaves no trace.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from otarium.domain.names import PackageId, PackageName
@@ -18,21 +18,27 @@ class Shelf:
     """The signed entries of one role, in the order of their ids (code points)."""
 
     role: str
-    entries: Mapping[PackageId, Entry] = field(default_factory=dict)
+    ids: Sequence[PackageId] = ()
+    by_id: Mapping[PackageId, Entry] = field(default_factory=dict)
+
+    def entries(self) -> list[Entry]:
+        return [self.by_id[package_id] for package_id in self.ids]
 
     def changed(self, changes: Mapping[PackageId, Entry | None]) -> "Shelf":
         """A copy with entries put, replaced or (None) taken away."""
-        entries = dict(self.entries)
-        grown = False
+        by_id = dict(self.by_id)
         for package_id, entry in changes.items():
             if entry is None:
-                entries.pop(package_id, None)
+                by_id.pop(package_id, None)
             else:
-                grown = grown or package_id not in entries
-                entries[package_id] = entry
-        if grown:
-            entries = {package_id: entries[package_id] for package_id in sorted(entries)}
-        return Shelf(self.role, entries)
+                by_id[package_id] = entry
+        new = [package_id for package_id in changes if package_id in by_id and package_id not in self.by_id]
+        ids = [*self.ids, *new]
+        if len(by_id) != len(ids):
+            ids = [package_id for package_id in ids if package_id in by_id]
+        if new:
+            ids.sort()
+        return Shelf(self.role, ids, by_id)
 
 
 def shelf_of(name: PackageName) -> str:

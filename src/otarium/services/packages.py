@@ -5,7 +5,6 @@ bytes. A package id never changes its content: the same content again is the sam
 a conflict, also after a deletion, since devices that installed the old bytes would refuse the new.
 """
 
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -35,9 +34,7 @@ from otarium.domain.shelves import shelf_of
 from otarium.services.ports import BlobStore, Catalog, Clock, StagedBlob, Transaction
 from otarium.services.publishing import Outcome, Publisher
 
-PIN_SECONDS = 3600
 CHUNK = 1000
-_DYING_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +123,8 @@ class Packages:
         if known is not None:
             identity.require_same_names(known, upload)
             identity.require_same(known.content, content, new.id)
-        self._pin(sha256, length)
         staged.commit()
         return self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new))
-
-    def _pin(self, sha256: Sha256, length: int) -> None:
-        """Keep the blob from the sweep until it is listed."""
-        for wait in (*_DYING_WAITS, None):
-            with self._catalog.write(durable=False) as tx:
-                if tx.blobs.pin(sha256, length, self._clock.now() + PIN_SECONDS):
-                    return
-            if wait is not None:
-                time.sleep(wait)
-        raise Unavailable("The same bytes are just being removed; try again in a moment.")
 
     def add_reference(self, actor: Actor, new: NewPackage) -> "Future[Package]":
         """Add a package whose bytes live at `new.content.location`; they are not fetched."""
@@ -154,8 +140,8 @@ class Packages:
         deleted = tx.packages.deleted(new.id)
         if deleted is not None and not self._limits.reuse_deleted_versions:
             identity.require_same_bytes(deleted.content, new.content, new.id)
-        if new.content.location is None and not tx.blobs.is_live(new.content.sha256):
-            raise Unavailable("The bytes of this upload were removed meanwhile; send them again.")
+        if new.content.location is None:
+            self._keep_blob(tx, new.content)
         package = Package(
             id=new.id,
             name=new.name,
@@ -173,6 +159,11 @@ class Packages:
         tx.packages.add(package, shelf, entry)
         tx.journal.record(now, actor.name, "package.add", package.id, package.content.sha256)
         return Outcome(package, {(shelf, package.id): entry})
+
+    def _keep_blob(self, tx: Transaction, content: Content) -> None:
+        """The bytes are looked for under the writer's lock, as the sweep decides under it too."""
+        if not (tx.blobs.keep(content.sha256, content.length) and self._blobs.exists(content.sha256)):
+            raise Unavailable("The same bytes were just being removed; send them again.", retry_after=1)
 
     def edit(
         self, actor: Actor, package_id: PackageId, edit: PackageEdit, if_match: str | None = None

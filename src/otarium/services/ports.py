@@ -103,11 +103,10 @@ class BlobRow:
 class Blobs(Protocol):
     """Rows of blobs; the bytes are in the BlobStore."""
 
-    def pin(self, sha256: Sha256, length: int, until: int) -> bool:
-        """Keep the blob from the sweep; False when it is dying and must be staged again later."""
+    def keep(self, sha256: Sha256, length: int) -> bool:
+        """Make the row live for a package that is about to be listed; False while the blob is dying."""
         ...
 
-    def is_live(self, sha256: Sha256) -> bool: ...
     def is_known(self, sha256: Sha256) -> bool:
         """Live or dying."""
         ...
@@ -117,7 +116,7 @@ class Blobs(Protocol):
         ...
 
     def mark_dying(self, now: int, grace: int) -> Sequence[Sha256]:
-        """Mark what is unpinned, unreferenced and past grace; answers all that are dying."""
+        """Mark what is unreferenced and past grace; answers all that are dying."""
         ...
 
     def drop(self, sha256: Sha256) -> None:
@@ -228,7 +227,7 @@ class StagedBlob(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Leave nothing behind; harmless after `commit`."""
+        """Leave nothing staged; what was committed stays."""
         ...
 
 
@@ -236,6 +235,7 @@ class BlobStore(Protocol):
     """Immutable bytes, named by their sha256."""
 
     def stage(self) -> StagedBlob: ...
+    def exists(self, sha256: Sha256) -> bool: ...
     def open(self, sha256: Sha256) -> BinaryIO | None: ...
     def delete(self, sha256: Sha256) -> None: ...
     def free_bytes(self) -> int: ...

@@ -32,6 +32,8 @@ def make_app(web: Web) -> Asgi:
             await framework(scope, receive, send)  # type: ignore[arg-type]
             return
         try:
+            if scope["path"].startswith("//"):
+                scope["path"] = "/" + scope["path"].lstrip("/")
             if scope["path"].startswith(("/repo/", "/tuf/")):
                 await device(scope, receive, send)
             else:

@@ -8,6 +8,7 @@ one after another, so it gets snapshot and targets of the release whose timestam
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from otarium.domain.access import Scope
@@ -101,11 +102,10 @@ class DeviceApp:
 
     async def _send_target(self, scope: Scope_, send: Send) -> None:
         raw = scope["raw_path"]
-        raw = raw.decode("latin-1") if isinstance(raw, bytes) else raw
-        try:
-            name = wire.decode_path(raw.partition("/targets/")[2])
-        except Invalid:
-            name = ""
+        name = (raw.decode("latin-1") if isinstance(raw, bytes) else raw).partition("/targets/")[2]
+        # tuf-js leaves a `%` in a name as it is; then the hash in front is enough to find the bytes.
+        with suppress(Invalid):
+            name = wire.decode_path(name)
         content, hashed = await self._web.reading(self._resolve, name)
         content = require_bytes(content, name)
         if content.location is not None:

@@ -5,10 +5,10 @@ import os
 import re
 from typing import Any, BinaryIO
 
-from otarium.domain.errors import Unavailable
+from otarium.domain.errors import RangeNotSatisfiable, Unavailable
 from otarium.domain.names import Sha256
 from otarium.web.context import Web
-from otarium.web.http import Headers, Reply, Send, header
+from otarium.web.http import Headers, Send, header
 from otarium.web.metadata import matches
 
 CHUNK_BYTES = 256 * 1024
@@ -42,8 +42,7 @@ async def send_blob(scope: dict[str, Any], send: Send, web: Web, sha256: Sha256,
             headers.append((b"content-range", content_range))
             await _stream(scope, send, web, file, span, 206, headers)
         else:
-            headers.append((b"content-range", f"bytes */{size}".encode()))
-            await Reply(416, headers).send(scope, send)
+            raise RangeNotSatisfiable(f"The package has {size} bytes; ask for a range within.", size=size)
 
 
 def _asked_range(scope: dict[str, Any], etag: str, size: int) -> range | None:

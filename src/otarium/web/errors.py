@@ -30,6 +30,7 @@ STATUS: Mapping[type[Refusal], int] = {
     errors.LengthRequired: 411,
     errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
+    errors.RangeNotSatisfiable: 416,
     errors.Unavailable: 503,
     errors.StorageFull: 507,
 }
@@ -88,6 +89,8 @@ def _refusal_headers(error: Refusal, status: int) -> dict[str, str]:
         headers["retry-after"] = str(error.retry_after)
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="otarium"'
+    if isinstance(error, errors.RangeNotSatisfiable):
+        headers["content-range"] = f"bytes */{error.size}"
     if status in _CLOSING:
         headers["connection"] = "close"
     return headers

@@ -1,7 +1,7 @@
 """The one place where a request path is taken apart, before the framework sees it.
 
 Package ids hold slashes, raw or as %2F, and must be decoded exactly once (`%252F` is not a slash), so the
-id is cut from the raw path and handed to the framework as one percent-encoded segment.
+id is cut from the raw path and handed to the framework, still encoded, as one segment.
 """
 
 import re
@@ -26,8 +26,7 @@ def enter(scope: dict[str, Any]) -> None:
         raise UriTooLong(f"Path and query have more than {PATH_BYTES} bytes; ask for less at once.")
     package = _PACKAGE.fullmatch(_collapse_head(path))
     if package:
-        package_id = wire.decode_path(package["id"])
-        scope["path"] = package["head"] + quote(package_id, safe="")
+        scope["path"] = package["head"] + quote(package["id"], safe="")
     else:
         decoded = wire.decode_path(_SLASHES.sub("/", path))
         scope["path"] = decoded.rstrip("/") or "/"
@@ -41,7 +40,7 @@ def _collapse_head(path: str) -> str:
 
 
 def package_id_of(segment: str) -> tuple[PackageId, ...]:
-    """The ids that a path segment may mean: as it stands, then with `+` as a space (PowerShell)."""
-    text = wire.decode_path(segment)
-    ids = (PackageId.lookup(text),)
-    return (*ids, PackageId.lookup(text.replace("+", " "))) if "+" in text else ids
+    """The ids that a path may mean: as it stands, then with `+` as a space (PowerShell). Raises Invalid."""
+    raw = wire.decode_path(segment)
+    spellings = dict.fromkeys((raw, raw.replace("+", "%20")))
+    return tuple(PackageId.lookup(wire.decode_path(one)) for one in spellings)

@@ -26,7 +26,7 @@ def routes(document: dict[str, Any]) -> list[HTTPRouteHandler]:
 
     @get("/docs")
     async def docs() -> Response[str]:
-        return Response(page, media_type="text/html; charset=utf-8", headers=_HEADERS)
+        return Response(page, media_type="text/html", headers=_HEADERS)
 
     @get("/", status_code=302)
     async def start() -> Redirect:

@@ -12,6 +12,7 @@ engine = create_engine(context.config.attributes["url"])
 def _manual_transactions(connection, _record):  # type: ignore[no-untyped-def]
     """The driver would commit before DDL; BEGIN by hand keeps DDL inside the transaction."""
     connection.isolation_level = None
+    connection.execute(f"PRAGMA page_size={tables.SQLITE_PAGE_BYTES}")
 
 
 @event.listens_for(engine, "begin")

@@ -14,7 +14,6 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("length", sa.BigInteger(), nullable=False),
         sa.Column("dying", sa.Boolean(), nullable=False),
-        sa.Column("pinned_until", sa.BigInteger(), nullable=False),
         sa.Column("released_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("sha256"),
     )
@@ -122,6 +121,7 @@ def upgrade() -> None:
         sa.Column("tuf_length", sa.BigInteger(), nullable=False),
         sa.Column("uptane", sa.LargeBinary(), nullable=True),
         sa.Column("tuf", sa.LargeBinary(), nullable=True),
+        sa.Column("shared_tail", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("role", "version"),
         sa.UniqueConstraint("signed_by", "version", name="one_version_per_key"),
     )

@@ -1,0 +1,97 @@
+"""What every device asks for all the time: timestamp.json, beside nginx with the same file from its disk.
+
+One worker each, the same load, taking turns.
+"""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench import wrk
+from bench.figures import Figure
+from bench.ground import Ground, require_tools
+from harness import Answer, Server, free_port, http, upload
+
+ROUNDS = 5
+SECONDS = 5
+CONNECTIONS = 32
+PATH = "/repo/timestamp.json"
+NGINX = """\
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log warn;
+{user}
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    keepalive_requests 100000000;
+    default_type application/json;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        root {directory}/files;
+    }}
+}}
+"""
+
+
+def run(ground: Ground) -> list[Figure]:
+    require_tools("nginx", "wrk")
+    ours, theirs, unchanged = [], [], []
+    with ground.server("timestamp") as server:
+        upload(server, "hello", "1", b"hello")
+        file = http(server, "GET", PATH, token=None)
+        with _nginx(ground.directory / "nginx", file.body) as nginx_url:
+            for _ in range(ROUNDS):
+                ours.append(_rate(server.url + PATH))
+                theirs.append(_rate(nginx_url + PATH))
+                unchanged.append(_rate_of_304(server, file))
+    return [
+        Figure(f"nginx, {len(file.body)} bytes from disk", median(theirs), "requests/s"),
+        Figure("timestamp.json", median(ours), "requests/s"),
+        Figure("timestamp.json to nginx", median(ours) / median(theirs), "x", at_least=0.7),
+        Figure("304 to If-None-Match", median(unchanged), "requests/s"),
+    ]
+
+
+def _rate(url: str, *options: str) -> float:
+    return wrk.load(url, *options, connections=CONNECTIONS, seconds=SECONDS).rate
+
+
+def _rate_of_304(server: Server, file: Answer) -> float:
+    condition = {"If-None-Match": file.headers["etag"]}
+    answer = http(server, "GET", PATH, headers=condition, token=None)
+    if answer.status != 304:
+        raise RuntimeError(f"{answer.status} instead of 304")
+    return _rate(server.url + PATH, "-H", f"If-None-Match: {file.headers['etag']}")
+
+
+@contextmanager
+def _nginx(directory: Path, content: bytes) -> Iterator[str]:
+    """The base URL of an nginx that serves `content`."""
+    file = directory / "files" / PATH.removeprefix("/")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    port = free_port()
+    configuration = directory / "nginx.conf"
+    user = "user root;" if directory.owner() == "root" else ""
+    configuration.write_text(NGINX.format(directory=directory.resolve(), port=port, user=user))
+    command = ["nginx", "-e", str(directory.resolve() / "error.log"), "-c", str(configuration.resolve())]
+    process = subprocess.Popen(command)
+    try:
+        time.sleep(1)
+        if process.poll() is not None:
+            raise RuntimeError(f"nginx ended:\n{(directory / 'error.log').read_text()}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)

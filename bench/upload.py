@@ -1,0 +1,134 @@
+"""One upload of 1 GiB: the server's memory, and its rate beside the three things it cannot do without.
+
+The limit is the slowest of: sha256 of the file in one thread, writing it durably, and the same HTTP
+server reading the body and throwing it away. All four take turns.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+
+from bench.clients import upload_path
+from bench.figures import Figure
+from bench.ground import Ground
+from bench.memory import Growth
+from harness import Server, free_port
+
+ROUNDS = 3
+MIB = 1024 * 1024
+SIZE = 1024 * MIB
+TIMEOUT = 300
+
+
+def run(ground: Ground) -> list[Figure]:
+    source = ground.directory / "source"
+    _write_random(source)
+    rates: dict[str, list[float]] = {"upload": [], "hash": [], "write": [], "discard": []}
+    growth = []
+    with ground.server("upload") as server, _discarding() as discard_port:
+        for number in range(ROUNDS):
+            _mark(source, number)
+            with Growth(server.process.pid) as memory:
+                rates["upload"].append(_rate(lambda n=number: _upload(server, source, n)))
+            growth.append(memory.bytes)
+            rates["hash"].append(_rate(lambda: _hash(source)))
+            rates["write"].append(_rate(lambda: _write(source, ground.directory / "written")))
+            rates["discard"].append(_rate(lambda: _post(discard_port, "/", source, "")))
+    source.unlink()
+    rate = {name: median(values) for name, values in rates.items()}
+    slowest = min(rate["hash"], rate["write"], rate["discard"])
+    return [
+        Figure("growth of the server's memory, worst of 3", max(growth) / MIB, "MiB", at_most=64),
+        Figure("sha256 in one thread", rate["hash"], "MiB/s"),
+        Figure("write and fsync", rate["write"], "MiB/s"),
+        Figure("read by the HTTP server and thrown away", rate["discard"], "MiB/s"),
+        Figure("upload of 1 GiB", rate["upload"], "MiB/s"),
+        Figure("upload to the slowest of the three", rate["upload"] / slowest, "x", at_least=0.7),
+    ]
+
+
+def _rate(action: Callable[[], object]) -> float:
+    """MiB per second, after everything written before has reached the disk."""
+    os.sync()
+    started = time.perf_counter()
+    action()
+    return SIZE / MIB / (time.perf_counter() - started)
+
+
+def _write_random(path: Path) -> None:
+    with path.open("wb") as file:
+        for _ in range(SIZE // MIB):
+            file.write(os.urandom(MIB))
+
+
+def _mark(path: Path, number: int) -> None:
+    """Make it another file, so that no upload meets the bytes of the one before."""
+    with path.open("r+b") as file:
+        file.write(number.to_bytes(8, "big"))
+
+
+def _upload(server: Server, source: Path, number: int) -> None:
+    _post(server.port, upload_path("large", str(number)), source, server.token)
+
+
+def _post(port: int, path: str, source: Path, token: str) -> None:
+    """Send the file as it lies on the disk; the client costs as little as possible."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    connection.putrequest("POST", path)
+    connection.putheader("Authorization", f"Bearer {token}")
+    connection.putheader("Content-Length", str(SIZE))
+    connection.endheaders()
+    with source.open("rb") as file:
+        connection.sock.sendfile(file)
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise RuntimeError(f"{answer.status}: {answer.read()[:300]!r}")
+    connection.close()
+
+
+def _hash(source: Path) -> str:
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(source: Path, target: Path) -> None:
+    with source.open("rb") as read, target.open("wb", buffering=0) as written:
+        while chunk := read.read(MIB):
+            written.write(chunk)
+        os.fsync(written.fileno())
+    target.unlink()
+
+
+@contextmanager
+def _discarding() -> Iterator[int]:
+    """The port of a server that throws everything away."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "bench.discard", str(port)])
+    try:
+        _wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+            return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise RuntimeError("the discarding server did not start")
