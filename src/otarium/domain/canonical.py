@@ -54,9 +54,9 @@ def unescape_controls(served: bytes) -> bytes:
     return _CONTROL_ESCAPE.sub(raw, served.decode()).encode()
 
 
-def parse(raw: bytes, what: str = "The JSON body") -> Any:
+def parse(raw: bytes, what: str = "The JSON body", max_members: int = MAX_MEMBERS) -> Any:
     """Read JSON strictly: UTF-8, one value, no duplicate keys, no floats, integers within 2^53,
-    at most 64 levels and 10,000 members. Raises Invalid.
+    at most 64 levels and `max_members` members. Raises Invalid.
     """
     _check_depth(raw, what)
     members = 0
@@ -64,8 +64,8 @@ def parse(raw: bytes, what: str = "The JSON body") -> Any:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal members
         members += len(items)
-        if members > MAX_MEMBERS:
-            raise Invalid(f"{what} has more than {MAX_MEMBERS} members.")
+        if members > max_members:
+            raise Invalid(f"{what} has more than {max_members} members.")
         made = dict(items)
         if len(made) != len(items):
             raise Invalid(f"{what} names a member twice; name it once.")

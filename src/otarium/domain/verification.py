@@ -44,7 +44,7 @@ class Verified:
 def verify_file(raw: bytes, role: str, dialect: Dialect, trust: Trust, now: int | None) -> Verified:
     """Form, type, signatures, expiry (unless `now` is None: an intermediate root may be expired)."""
     try:
-        document = canonical.parse(raw, role)
+        document = canonical.parse(raw, role, max_members=len(raw))
     except Invalid as refusal:
         raise Untrusted(str(refusal)) from None
     if not isinstance(document, dict) or set(document) != {"signatures", "signed"}:

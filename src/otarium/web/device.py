@@ -26,7 +26,7 @@ from otarium.web.metadata import MetadataReplies, MetadataReply
 
 Scope_ = dict[str, Any]
 _ROLE_FILE = re.compile(r"(?:(?P<version>[1-9]\d{0,9})\.)?(?P<role>[^/]+)\.json")
-_HASHED = re.compile(r"(?:.*/)?(?P<hash>[0-9a-f]{64})\..+", re.DOTALL)
+_HASHED = re.compile(r"(?:.*/)?(?P<hash>[0-9a-f]{64})\..*", re.DOTALL)
 _DIALECTS = {dialect.value: dialect for dialect in Dialect}
 
 
