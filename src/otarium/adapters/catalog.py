@@ -65,8 +65,10 @@ class SqlTransaction:
 class SqliteCatalog:
     """The catalog in one SQLite file. Safe for any number of threads and processes of one machine."""
 
-    def __init__(self, path: Path, *, readers: int = 8) -> None:
-        self._engine = _engine(path, readers + 2)
+    def __init__(self, path: Path, *, readers: int = 8, busy_seconds: float = BUSY_SECONDS) -> None:
+        """`readers` transactions may be open at once; a writer waits `busy_seconds` for its turn."""
+        self._busy_seconds = busy_seconds
+        self._engine = _engine(path, readers + 2, busy_seconds)
         self._lock_path = path.with_suffix(".lock")
         self._writer = threading.Lock()
 
@@ -97,7 +99,7 @@ class SqliteCatalog:
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         """One writer of this process, then one of the machine."""
-        if not self._writer.acquire(timeout=BUSY_SECONDS):
+        if not self._writer.acquire(timeout=self._busy_seconds):
             raise Unavailable("Another change is taking long; try again in a moment.")
         try:
             with self._lock_path.open("a") as lock:
@@ -131,15 +133,15 @@ class SqliteChanges:
         return row[0]
 
 
-def _engine(path: Path, connections: int) -> Engine:
+def _engine(path: Path, connections: int, busy_seconds: float) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
+        pool_timeout=busy_seconds,
         isolation_level="AUTOCOMMIT",
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": busy_seconds, "check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")

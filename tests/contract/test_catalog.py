@@ -1,0 +1,247 @@
+"""What every catalog promises: transactions, rows that come back as they went in, search."""
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from builders import NOW, package, release
+from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
+from otarium.domain.access import Credential, Scope
+from otarium.domain.errors import Unavailable
+from otarium.domain.names import PackageId, Sha256
+from otarium.domain.packages import Package, PackageQuery
+from otarium.domain.roles import TARGETS
+from otarium.services.ports import Catalog
+
+
+def add(catalog: Catalog, *packages: Package) -> None:
+    with catalog.write() as tx:
+        for one in packages:
+            tx.packages.add(one, TARGETS, one.entry())
+
+
+def ids(packages: Sequence[Package]) -> list[str]:
+    return [str(one.id) for one in packages]
+
+
+def test_a_package_comes_back_as_it_went_in(catalog: Catalog) -> None:
+    one = package("é/x", "1", meta={"a": {"b": [1, None, "\n"]}}, comment="c", uri="https://x/", revision=3)
+    add(catalog, one)
+    with catalog.read() as tx:
+        assert tx.packages.get(one.id) == one
+        assert tx.packages.get(PackageId("other-1")) is None
+        assert list(tx.packages.every()) == [(one, one.entry())]
+
+
+def test_a_block_that_raises_leaves_nothing(catalog: Catalog) -> None:
+    with pytest.raises(ZeroDivisionError), catalog.write() as tx:
+        tx.packages.add(package(), TARGETS, package().entry())
+        1 / 0  # noqa: B018
+    with catalog.read() as tx:
+        assert tx.packages.get(package().id) is None
+
+
+def test_a_savepoint_undoes_its_own_part_only(catalog: Catalog) -> None:
+    with catalog.write() as tx:
+        tx.packages.add(package("a"), TARGETS, package("a").entry())
+        with pytest.raises(ZeroDivisionError), tx.savepoint():
+            tx.packages.add(package("b"), TARGETS, package("b").entry())
+            1 / 0  # noqa: B018
+        tx.packages.add(package("c"), TARGETS, package("c").entry())
+    with catalog.read() as tx:
+        assert ids(tx.packages.search(PackageQuery(ascending=True)).values) == ["a-1", "c-1"]
+
+
+def _die_between_savepoint_and_commit(path: Path) -> None:
+    with SqliteCatalog(path).write() as tx:
+        with tx.savepoint():
+            tx.packages.add(package(), TARGETS, package().entry())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_kill_between_savepoint_and_commit_leaves_nothing(catalog: Catalog, tmp_path: Path) -> None:
+    child = multiprocessing.get_context("spawn").Process(
+        target=_die_between_savepoint_and_commit, args=(tmp_path / "catalog.sqlite",)
+    )
+    child.start()
+    child.join(30)
+    assert child.exitcode == -signal.SIGKILL
+    with catalog.read() as tx:
+        assert tx.packages.get(package().id) is None
+    add(catalog, package())
+
+
+def test_writers_take_turns(catalog: Catalog) -> None:
+    """Each reads and writes back; a lost turn would lose a count."""
+
+    def count() -> None:
+        for _ in range(25):
+            with catalog.write(durable=False) as tx:
+                tx.packages.next_revision()
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with catalog.read() as tx:
+        assert tx.packages.revision() == 100
+
+
+def test_a_reader_keeps_its_view_while_another_writes(catalog: Catalog) -> None:
+    with catalog.read() as tx:
+        assert tx.packages.get(package().id) is None
+        add(catalog, package())
+        assert tx.packages.get(package().id) is None
+
+
+def test_every_commit_is_noticed(catalog: Catalog, changes: SqliteChanges) -> None:
+    before = changes.version()
+    assert changes.version() == before
+    add(catalog, package())
+    assert changes.version() != before
+
+
+def test_a_version_is_given_once_per_key(catalog: Catalog) -> None:
+    made = release(package())
+    with catalog.write() as tx:
+        tx.roles.save(made, None)
+    with pytest.raises(Exception, match="UNIQUE"), catalog.write() as tx:
+        tx.roles.save(made, None)
+
+
+def test_signed_files_come_back_byte_for_byte(catalog: Catalog) -> None:
+    made = release(package(meta={"k": "é\n"}), package("b"))
+    with catalog.write() as tx:
+        tx.roles.save(made, None)
+    with catalog.read() as tx:
+        for file in made.files():
+            assert tx.roles.file(file.role, file.version) == file
+        assert tx.roles.counters() == made.counters
+        assert tx.roles.roots() == [made.root]
+
+
+def test_old_bytes_are_collected_but_their_record_stays(catalog: Catalog) -> None:
+    made = None
+    for version in range(1, 8):
+        previous, made = made, release(package(version=str(version)), previous=made, now=NOW + version)
+        with catalog.write() as tx:
+            tx.roles.save(made, previous)
+    with catalog.write() as tx:
+        tx.roles.collect(NOW + 100, keep=3, cap_bytes=10**9)
+    with catalog.read() as tx:
+        kept = {(role, version) for role, version, file in tx.roles.records() if file is not None}
+        known = {(role, version) for role, version, _ in tx.roles.records()}
+    assert kept == {("root", 1)} | {(r, v) for r in ("targets", "snapshot", "timestamp") for v in range(4, 8)}
+    assert len(known) == 22
+
+
+def test_the_cap_collects_young_bytes_too_but_never_the_newest(catalog: Catalog) -> None:
+    made = None
+    for version in range(1, 8):
+        previous, made = made, release(package(version=str(version)), previous=made, now=NOW + version)
+        with catalog.write() as tx:
+            tx.roles.save(made, previous)
+            tx.roles.collect(0, keep=3, cap_bytes=0)
+    with catalog.read() as tx:
+        kept = [version for role, version, file in tx.roles.records() if role == TARGETS and file]
+    assert kept == [4, 5, 6, 7]
+
+
+def test_changes_tell_what_was_put_and_taken_since(catalog: Catalog) -> None:
+    with catalog.write() as tx:
+        for name in ("a", "b"):
+            one = package(name, revision=tx.packages.next_revision())
+            tx.packages.add(one, TARGETS, one.entry())
+        tx.packages.remove(package("a"), tx.packages.next_revision(), NOW)
+    with catalog.read() as tx:
+        assert tx.packages.changes(3) == (3, ())
+        revision, moved = tx.packages.changes(0)
+        assert revision == 3
+        assert {(id_, entry is None) for _, id_, entry in moved} == {("a-1", True), ("b-1", False)}
+
+
+def test_a_deleted_package_is_remembered_until_it_comes_back(catalog: Catalog) -> None:
+    add(catalog, package())
+    with catalog.write() as tx:
+        tx.packages.remove(package(), 2, NOW)
+        deleted = tx.packages.deleted(package().id)
+        assert deleted is not None and deleted.content == package().content
+        assert tx.packages.with_hash(package().content.sha256, NOW) == package().content
+        assert tx.packages.with_hash(package().content.sha256, NOW + 1) is None
+    add(catalog, package(revision=3))
+    with catalog.read() as tx:
+        assert tx.packages.deleted(package().id) is None
+
+
+def test_a_walk_in_chunks_is_the_page_as_a_whole(catalog: Catalog) -> None:
+    add(catalog, *(package("n", str(number), created_at=NOW + number // 3) for number in range(20)))
+    for sort_by in ("CreatedAt", "Filename"):
+        for ascending in (False, True):
+            query = PackageQuery(offset=2, limit=15, sort_by=sort_by, ascending=ascending)  # type: ignore[arg-type]
+            with catalog.read() as tx:
+                expected = ids(tx.packages.search(query).values)
+                total, cursor = tx.packages.count(query)
+            walked: list[str] = []
+            while len(walked) < 15:
+                with catalog.read() as tx:
+                    values, cursor = tx.packages.chunk(query, cursor, 0 if walked else 2, 4)
+                walked += ids(values)
+            assert walked[:15] == expected
+            assert total == 20
+
+
+def test_blobs_die_only_when_nothing_refers_to_them(catalog: Catalog) -> None:
+    sha256 = package().content.sha256
+    with catalog.write() as tx:
+        assert tx.blobs.keep(sha256, 10)
+        tx.packages.add(package(), TARGETS, package().entry())
+        assert tx.blobs.mark_dying(NOW + 10**6, 0) == []
+        tx.packages.remove(package(), 2, NOW)
+        tx.blobs.release(sha256, NOW)
+        assert tx.blobs.mark_dying(NOW + 10, 10) == []
+        assert tx.blobs.mark_dying(NOW + 11, 10) == [sha256]
+        assert not tx.blobs.keep(sha256, 10)
+        tx.blobs.drop(sha256)
+        assert not tx.blobs.is_known(sha256)
+        assert tx.blobs.keep(sha256, 10)
+
+
+def test_credentials_fall_with_their_client(catalog: Catalog) -> None:
+    client = Credential("c", "ci", b"d" * 32, frozenset({Scope.READ}), NOW)
+    token = Credential("t", "ci", b"e" * 32, frozenset({Scope.READ}), NOW, NOW + 5, None, "c")
+    with catalog.write() as tx:
+        tx.credentials.add_client(client)
+        tx.credentials.add_token(token)
+        assert (tx.credentials.client("c"), tx.credentials.token("t")) == (client, token)
+        tx.credentials.revoke_client("c", NOW + 1)
+        revoked = tx.credentials.token("t")
+        assert revoked is not None and revoked.revoked_at == NOW + 1
+        tx.credentials.drop_expired(NOW + 6)
+        assert tx.credentials.token("t") is None
+        assert tx.credentials.tokens() == []
+
+
+def test_a_locked_catalog_is_unavailable_for_now(catalog: Catalog, tmp_path: Path) -> None:
+    impatient = SqliteCatalog(tmp_path / "catalog.sqlite", busy_seconds=0.2)
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable), impatient.write():
+            pass
+        other.execute("ROLLBACK")
+    with impatient.write() as tx:
+        tx.probe()
+    impatient.close()
+
+
+def test_a_hash_of_a_reference_is_no_blob(catalog: Catalog) -> None:
+    sha256 = Sha256("a" * 64)
+    with catalog.read() as tx:
+        assert tx.packages.with_hash(sha256, 0) is None
