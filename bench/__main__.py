@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import publish, upload
+from bench import page, publish, timestamp, upload
 from bench.figures import Figure, table
 from bench.ground import Ground, MissingTool
 
 BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "upload": upload.run,
     "publish": publish.run,
+    "timestamp": timestamp.run,
+    "page": page.run,
 }
 
 

@@ -12,13 +12,13 @@ KINDS = ("firmware", "application", "bootloader", "configuration", "container")
 
 
 def entry(number: int) -> dict[str, object]:
-    """A package like those of a real fleet: five kinds of names, 20 versions each."""
-    name = f"{KINDS[number % len(KINDS)]}-{number // 20:05d}"
+    """One of 20 versions of its name; 100 numbers are one name of each kind."""
+    name = f"{KINDS[number % 5]}-{number // 100:03d}"
     digest = hashlib.sha256(str(number).encode()).hexdigest()
     return {
         "name": name,
-        "version": f"1.{number % 20}.0",
-        "hardwareIds": [HARDWARE[number % len(HARDWARE)]],
+        "version": f"1.{number // 5 % 20}.0",
+        "hardwareIds": [HARDWARE[number % 4]],
         "targetFormat": "BINARY",
         "sha256": digest,
         "length": 1024 + number,
@@ -31,6 +31,6 @@ def seed(server: Server, packages: int) -> float:
 
     def work() -> Iterator[Callable[[Client], object]]:
         for number in range(packages):
-            yield lambda client, one=entry(number): client.add_reference(one)
+            yield lambda client, one=number: client.add_reference(entry(one))
 
     return together(server, CLIENTS, work())

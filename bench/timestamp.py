@@ -63,8 +63,8 @@ def run(ground: Ground) -> list[Figure]:
     ]
 
 
-def _rate(url: str, *options: str) -> float:
-    return wrk.load(url, *options, connections=CONNECTIONS, seconds=SECONDS).rate
+def _rate(url: str, *headers: str) -> float:
+    return wrk.load(url, headers=headers, connections=CONNECTIONS, seconds=SECONDS).rate
 
 
 def _rate_of_304(server: Server, file: Answer) -> float:
@@ -72,7 +72,7 @@ def _rate_of_304(server: Server, file: Answer) -> float:
     answer = http(server, "GET", PATH, headers=condition, token=None)
     if answer.status != 304:
         raise RuntimeError(f"{answer.status} instead of 304")
-    return _rate(server.url + PATH, "-H", f"If-None-Match: {file.headers['etag']}")
+    return _rate(server.url + PATH, f"If-None-Match: {file.headers['etag']}")
 
 
 @contextmanager

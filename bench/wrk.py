@@ -16,12 +16,19 @@ class Load:
     p99: float
 
 
-def load(url: str, *options: str, connections: int, seconds: int, script: Path | None = None) -> Load:
-    """Raises RuntimeError when any answer was an error."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *options]
-    if script is not None:
-        command += ["-s", str(script)]
-    done = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=seconds + 30)
+def load(
+    url: str,
+    *script: str | Path,
+    headers: tuple[str, ...] = (),
+    connections: int,
+    seconds: int,
+) -> Load:
+    """`script` is a Lua file and its arguments. Raises RuntimeError when any answer was an error."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    for header in headers:
+        command += ["-H", header]
+    command += [*(["-s", str(script[0])] if script else []), url, *map(str, script[1:])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise RuntimeError(f"errors under load of {url}:\n{done.stdout}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)

@@ -79,7 +79,7 @@ class FileStagedBlob:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._hash = hashlib.sha256()
         self._length = 0
-        self._sha256: Sha256 | None = None
+        self.sha256: Sha256 | None = None
 
     def write(self, data: bytes) -> None:
         self._hash.update(data)
@@ -97,13 +97,13 @@ class FileStagedBlob:
         with _full_disk_is_a_refusal():
             os.fsync(self._file)
         self._close()
-        self._sha256 = Sha256(self._hash.hexdigest())
-        return self._sha256, self._length
+        self.sha256 = Sha256(self._hash.hexdigest())
+        return self.sha256, self._length
 
     def commit(self) -> None:
-        if self._sha256 is None:
+        if self.sha256 is None:
             raise RuntimeError("commit before finish")
-        target = self._store.path(self._sha256)
+        target = self._store.path(self.sha256)
         with _full_disk_is_a_refusal():
             self._path.replace(target)
             _fsync_directory(target.parent)

@@ -5,7 +5,7 @@ bytes. A package id never changes its content: the same content again is the sam
 a conflict, also after a deletion, since devices that installed the old bytes would refuse the new.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -91,14 +91,7 @@ class Packages:
             raise TooLarge(
                 f"The package has {upload.length} bytes, at most {self._limits.package_bytes} are allowed."
             )
-        with self._catalog.read() as tx:
-            known = tx.packages.get(upload.id)
-            deleted = None if known else tx.packages.deleted(upload.id)
-        if known is not None:
-            identity.require_same_names(known, upload)
-            identity.require_same(known.content, upload.content(known.content), known.id)
-        elif deleted is not None and not self._limits.reuse_deleted_versions:
-            identity.require_same_bytes(deleted.content, upload.content(deleted.content), deleted.id)
+        self._require_new_or_same(upload, upload.content)
         needed = upload.length + announced_elsewhere + self._limits.reserve_bytes
         if self._blobs.free_bytes() < needed:
             raise StorageFull(
@@ -108,7 +101,7 @@ class Packages:
         return self._blobs.stage()
 
     def finish_upload(self, actor: Actor, upload: Upload, staged: StagedBlob) -> "Future[Package]":
-        """Publish the staged bytes; the caller cancels `staged` afterwards, whatever happened."""
+        """Publish the staged bytes. When this, or the future, raises, the caller calls `discard`."""
         sha256, length = staged.finish()
         if length != upload.length:
             raise Invalid(f"{upload.length} bytes were announced but {length} arrived; send the whole body.")
@@ -118,13 +111,30 @@ class Packages:
             )
         content = Content(TargetFormat.BINARY, sha256, length, frozenset(upload.hardware_ids))
         new = NewPackage(upload.name, upload.version, upload.hardware_ids, content)
-        with self._catalog.read() as tx:
-            known = tx.packages.get(new.id)
-        if known is not None:
-            identity.require_same_names(known, upload)
-            identity.require_same(known.content, content, new.id)
+        self._require_new_or_same(new, lambda _known: content)
         staged.commit()
         return self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new))
+
+    def discard(self, staged: StagedBlob) -> None:
+        """Remove the bytes of an upload that was refused, unless a package holds the same."""
+        staged.cancel()
+        sha256 = staged.sha256
+        if sha256 is not None:
+            with self._catalog.write(durable=False) as tx:
+                if not tx.blobs.is_known(sha256):
+                    self._blobs.delete(sha256)
+
+    def _require_new_or_same(self, new: Upload | NewPackage, content: Callable[[Content], Content]) -> None:
+        """Raises Conflict early; the publisher checks again. `content` tells the new content, as far as
+        it is known, from the known one."""
+        with self._catalog.read() as tx:
+            known = tx.packages.get(new.id)
+            deleted = None if known else tx.packages.deleted(new.id)
+        if known is not None:
+            identity.require_same_names(known, new)
+            identity.require_same(known.content, content(known.content), known.id)
+        elif deleted is not None and not self._limits.reuse_deleted_versions:
+            identity.require_same_bytes(deleted.content, content(deleted.content), deleted.id)
 
     def add_reference(self, actor: Actor, new: NewPackage) -> "Future[Package]":
         """Add a package whose bytes live at `new.content.location`; they are not fetched."""

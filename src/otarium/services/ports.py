@@ -214,6 +214,11 @@ class Signer(Protocol):
 class StagedBlob(Protocol):
     """Bytes on their way in; not visible to anybody until `commit`."""
 
+    @property
+    def sha256(self) -> Sha256 | None:
+        """Known once it is finished."""
+        ...
+
     def write(self, data: bytes) -> None:
         """Raises StorageFull."""
         ...

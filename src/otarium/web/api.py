@@ -74,8 +74,9 @@ async def _receive(request: HttpRequest, writer: Actor, web: Web, upload: Upload
         await limits.pump(request.receive, staged, web.pace, web.writers)
         publishing = await web.writing(web.packages.finish_upload, writer, upload, staged)
         return await published(publishing)
-    finally:
-        await web.writing(staged.cancel)
+    except BaseException:
+        await web.writing(web.packages.discard, staged)
+        raise
 
 
 def _content_length(headers: dict[str, str]) -> int:

@@ -1,0 +1,30 @@
+"""Pages of 50 out of 10,000 packages, another one with every request, over 8 connections of wrk."""
+
+from pathlib import Path
+
+from bench import wrk
+from bench.figures import Figure
+from bench.ground import Ground, require_tools
+
+SECONDS = 5
+CONNECTIONS = 8
+SCRIPT = Path(__file__).with_name("page.lua")
+KINDS = {
+    "any": "any offset, newest first",
+    "sorted": "any offset, by name",
+    "name": "nameContains, 200 match",
+    "hardware": "hardwareIds, 2,500 match",
+}
+
+
+def run(ground: Ground) -> list[Figure]:
+    require_tools("wrk")
+    figures = []
+    with ground.seeded_server("page") as server:
+        header = f"Authorization: Bearer {server.token}"
+        for kind, title in KINDS.items():
+            load = {"headers": (header,), "connections": CONNECTIONS, "seconds": SECONDS}
+            seen = wrk.load(server.url, SCRIPT, kind, **load)
+            figures.append(Figure(f"pages of 50: {title}", seen.rate, "pages/s"))
+            figures.append(Figure(f"pages of 50: {title}, 99 of 100 within", seen.p99, "ms"))
+    return figures

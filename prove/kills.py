@@ -1,0 +1,144 @@
+"""kill -9 at random moments under eight uploaders, the same data directory all along.
+
+Half of the kills take the whole process group, half the main process alone, which must leave no worker
+behind. After each restart everything acknowledged is there, and `otarium verify` finds nothing.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from harness import Server, running_server
+from prove.calls import download, listed, sha256
+from prove.claims import Setup, claim
+from prove.observer import Observer
+from prove.processes import is_listening, members
+from prove.traffic import UPLOADERS, Uploader
+
+ROUNDS = 50
+SHORTEST, LONGEST = 0.05, 2.5
+READY_SECONDS = 5.0
+GONE_SECONDS = 2.0
+SAMPLE = 20
+STARTS_KILLED = 0.2
+
+
+@dataclass
+class Tally:
+    """What is reported."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    ready: list[float] = field(default_factory=list)
+    downloads: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+
+
+def prove(setup: Setup) -> list[str]:
+    dice = random.Random(setup.seed)
+    tally, rounds = Tally(), setup.rounds or ROUNDS
+    with running_server(setup.directory / "kills") as server, Observer(server) as observer:
+        uploaders = [Uploader(server, f"load-{n}", f"{setup.seed} {n}") for n in range(UPLOADERS)]
+        for number in range(rounds):
+            _work_until_killed(server, uploaders, dice.uniform(SHORTEST, LONGEST), number % 2 == 0, tally)
+            if dice.random() < STARTS_KILLED:
+                _kill_a_start(server, dice.uniform(0.1, 1.0), tally)
+            _start(server, tally)
+            _check(server, uploaders, dice, tally)
+            claim(not observer.problems, observer.problems)
+    present = sum(book.present == {True} for one in uploaders for book in one.books.values())
+    return [
+        f"{sum(tally.kills.values())} x kill -9: {_counted(tally.kills)}",
+        f"answers before: {_counted(tally.statuses)}",
+        f"{present} packages there at the end, 0 acknowledged ones lost, {tally.downloads} downloads compared",
+        f"{observer.walks} walks of an observer saw {observer.files} files: none twice, none falling",
+        f"ready again after at most {max(tally.ready):.2f} s; no worker left by a killed main process",
+    ]
+
+
+def _counted(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counter.items()))
+
+
+def _work_until_killed(
+    server: Server, uploaders: list[Uploader], seconds: float, whole_group: bool, tally: Tally
+) -> None:
+    stop, killed = threading.Event(), threading.Event()
+    threads = [threading.Thread(target=uploader.run, args=(stop, killed)) for uploader in uploaders]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    killed.set()
+    _kill(server, whole_group, tally)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for uploader in uploaders:
+        claim(not uploader.problems, uploader.problems)
+        tally.statuses += uploader.statuses
+        uploader.statuses.clear()
+
+
+def _kill(server: Server, whole_group: bool, tally: Tally) -> None:
+    if whole_group:
+        server.kill_group()
+    else:
+        server.kill_main()
+        _require_nobody_left(server)
+    tally.kills["of the process group" if whole_group else "of the main process"] += 1
+
+
+def _require_nobody_left(server: Server) -> None:
+    deadline = time.monotonic() + GONE_SECONDS
+    while (left := members(server.process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    claim(not left, f"processes {left} outlived the main process")
+    claim(not is_listening(server.port), "the port still answers without the main process")
+
+
+def _kill_a_start(server: Server, seconds: float, tally: Tally) -> None:
+    """Another kill, while the server comes up; the next start must cope with that, too."""
+    starting = threading.Thread(target=_start_and_be_killed, args=(server,))
+    before = server.process
+    starting.start()
+    while server.process is before:
+        time.sleep(0.001)
+    time.sleep(seconds)
+    server.kill_group()
+    starting.join()
+    tally.kills["while starting"] += 1
+
+
+def _start_and_be_killed(server: Server) -> None:
+    try:
+        server.start()
+    except RuntimeError:
+        return
+
+
+def _start(server: Server, tally: Tally) -> None:
+    started = time.monotonic()
+    server.start()
+    tally.ready.append(time.monotonic() - started)
+    claim(tally.ready[-1] <= READY_SECONDS, f"ready only after {tally.ready[-1]:.1f} s")
+
+
+def _check(server: Server, uploaders: list[Uploader], dice: random.Random, tally: Tally) -> None:
+    """The books agree with the list; everything new and some of the old is downloaded."""
+    truth = listed(server)
+    for uploader in uploaders:
+        uploader.settle(truth)
+    here = [(key, book) for one in uploaders for key, book in one.books.items() if book.present == {True}]
+    claim(len(truth) == len(here), f"{len(truth)} packages are listed, {len(here)} in the books")
+    old = [one for one in here if one[1].downloaded]
+    for package_id, book in [one for one in here if not one[1].downloaded] + dice.sample(
+        old, min(SAMPLE, len(old))
+    ):
+        answer = download(server, package_id)
+        claim(answer.status == 200, f"{package_id}: {answer.status} {answer.body[:200]!r}")
+        claim(sha256(answer.body) == book.sha256, f"{package_id} has other bytes")
+        book.downloaded = True
+        tally.downloads += 1
+    verified = server.run("verify", check=False)
+    claim(verified.returncode == 0, f"otarium verify: {verified.stdout} {verified.stderr}")

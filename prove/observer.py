@@ -1,0 +1,91 @@
+"""A device that never stops looking: timestamp, snapshot, targets, in both dialects.
+
+It keeps the sha256 of every (dialect, role, version) that it was ever given. Two byte strings under one
+version, a version that falls, or a chain that does not fit is a broken promise, restarts or not.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from http.client import HTTPException
+from typing import Any
+
+from harness import Server, http
+
+_VERSION = re.compile(rb'"version":(\d+)\}\}$')
+PAUSE = 0.02
+
+
+class Observer:
+    """`with Observer(server) as observer: ...`; `problems` is what it found."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="observer")
+        self._seen: dict[tuple[str, str, int], str] = {}
+        self._highest: dict[tuple[str, str], int] = {}
+        self.walks = 0
+        self.problems: list[str] = []
+
+    @property
+    def files(self) -> int:
+        return len(self._seen)
+
+    def __enter__(self) -> "Observer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(PAUSE):
+            for dialect in ("tuf", "repo"):
+                try:
+                    self._walk(dialect)
+                except (OSError, HTTPException, _NotServed):
+                    continue  # it is down, or just coming up
+                self.walks += 1
+
+    def _walk(self, dialect: str) -> None:
+        timestamp = self._get(dialect, "timestamp", 0, None)
+        line = _listed(timestamp, "snapshot.json")
+        snapshot = self._get(dialect, "snapshot", line["version"], line)
+        line = _listed(snapshot, "targets.json")
+        self._get(dialect, "targets", line["version"], line)
+
+    def _get(self, dialect: str, role: str, version: int, line: dict[str, Any] | None) -> bytes:
+        prefix = f"{version}." if dialect == "tuf" and version else ""
+        path = f"/{dialect}/{prefix}{role}.json"
+        answer = http(self._server, "GET", path, token=None)
+        if answer.status == 503:
+            raise _NotServed
+        if answer.status != 200:
+            self._found(f"{path}: {answer.status} {answer.body[:200]!r}")
+            raise _NotServed
+        digest = hashlib.sha256(answer.body).hexdigest()
+        if line is not None and (len(answer.body), digest) != (line["length"], line["hashes"]["sha256"]):
+            self._found(f"{path} is not what the file before it lists as version {version}")
+        self._record(dialect, role, int(_VERSION.search(answer.body)[1]), digest)
+        return answer.body
+
+    def _record(self, dialect: str, role: str, version: int, digest: str) -> None:
+        if self._seen.setdefault((dialect, role, version), digest) != digest:
+            self._found(f"/{dialect} {role} version {version} has two byte strings")
+        if version < self._highest.get((dialect, role), 0):
+            self._found(f"/{dialect} {role} fell from {self._highest[dialect, role]} to {version}")
+        self._highest[dialect, role] = version
+
+    def _found(self, problem: str) -> None:
+        self.problems.append(problem)
+
+
+class _NotServed(Exception):
+    pass
+
+
+def _listed(raw: bytes, name: str) -> dict[str, Any]:
+    return json.loads(raw)["signed"]["meta"][name]
