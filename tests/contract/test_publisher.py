@@ -1,13 +1,14 @@
 """The publisher: outcomes of their own, one release per batch, nothing half after a failure."""
 
+import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from builders import NOW, package
-from otarium import bootstrap
+from builders import package
 from otarium.domain.errors import Conflict, PackageNotFound, Unavailable
 from otarium.domain.names import PackageId
 from otarium.domain.packages import Package
@@ -16,38 +17,7 @@ from otarium.services import renewal
 from otarium.services.metadata import Metadata
 from otarium.services.ports import Transaction
 from otarium.services.publishing import Change, Outcome, Publisher
-from otarium.settings import Settings, StorageSettings
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> int:
-        return self.time
-
-
-class Repository:
-    """One repository and as many publishers over it as there would be worker processes."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.clock = FakeClock()
-        settings = Settings(storage=StorageSettings(data_dir=data_dir))
-        self.opened, _ = bootstrap.prepare(settings, self.clock)
-        self._started: list[Publisher] = []
-
-    def worker(self) -> tuple[Publisher, Metadata]:
-        publisher, metadata = self.opened.publisher()
-        metadata.refresh()
-        publisher.start()
-        self._started.append(publisher)
-        return publisher, metadata
-
-    def close(self) -> None:
-        for publisher in self._started:
-            publisher.stop()
-        assert self.opened.verification(lambda _: None).run().broken == []
-        self.opened.catalog.close()
+from repository import Repository
 
 
 @pytest.fixture
@@ -64,22 +34,14 @@ def adding(name: str) -> Change[Package]:
         if tx.packages.get(PackageId(f"{name}-1")):
             raise Conflict("exists")
         one = package(name, created_at=now, updated_at=now, revision=tx.packages.next_revision())
-        one = Package(**{f: getattr(one, f) for f in one.__slots__} | {"content": _elsewhere(one)})
+        one = replace(one, content=replace(one.content, location="https://x.example/"))
         tx.packages.add(one, TARGETS, one.entry())
         return Outcome(one, {(TARGETS, one.id): one.entry()})
 
     return change
 
 
-def _elsewhere(one: Package):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
-    return replace(one.content, location="https://x.example/")
-
-
 def listed(metadata: Metadata) -> set[str]:
-    import json
-
     metadata.refresh()
     raw = metadata.current.shelves[TARGETS].uptane.raw
     return set(json.loads(raw)["signed"]["targets"])

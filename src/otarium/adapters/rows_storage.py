@@ -135,6 +135,10 @@ class BlobRows:
     def is_known(self, sha256: Sha256) -> bool:
         return bool(self._connection.execute(select(exists().where(_B.c.sha256 == sha256))).scalar())
 
+    def is_dying(self, sha256: Sha256) -> bool:
+        statement = select(exists().where(_B.c.sha256 == sha256, _B.c.dying.is_(True)))
+        return bool(self._connection.execute(statement).scalar())
+
     def release(self, sha256: Sha256, at: int) -> None:
         self._connection.execute(update(_B).where(_B.c.sha256 == sha256).values(released_at=at))
 

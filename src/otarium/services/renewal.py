@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from otarium.domain import release as releases
 from otarium.domain.errors import Refusal
+from otarium.domain.names import Sha256
 from otarium.domain.release import Release
 from otarium.services.metadata import Metadata, load_release
 from otarium.services.ports import BlobStore, Catalog, Clock, Transaction
@@ -46,18 +47,21 @@ class Sweep:
         self._grace = grace
 
     def __call__(self) -> int:
-        """How many blobs were removed. Bytes go after the row says so, the row after the bytes."""
+        """How many blobs were removed. Bytes and row of a blob go together, under the writer's lock: another
+        worker's sweep, or an upload of the same bytes, comes before or after, never in between."""
         now = self._clock.now()
         with self._catalog.write() as tx:
             dying = tx.blobs.mark_dying(now, self._grace)
             tx.credentials.drop_expired(now - 86_400)
-        for sha256 in dying:
+        return sum(map(self._remove, dying))
+
+    def _remove(self, sha256: Sha256) -> bool:
+        with self._catalog.write(durable=False) as tx:
+            if not tx.blobs.is_dying(sha256):
+                return False
             self._blobs.delete(sha256)
-        if dying:
-            with self._catalog.write() as tx:
-                for sha256 in dying:
-                    tx.blobs.drop(sha256)
-        return len(dying)
+            tx.blobs.drop(sha256)
+            return True
 
     def orphans(self) -> int:
         """Remove bytes without a row, left by a power cut. An upload makes its row, under the writer's
