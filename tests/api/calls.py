@@ -83,8 +83,12 @@ def refused(answer: Answer, status: int, code: str | None = None, *words: str) -
 class Wire:
     """One connection, byte by byte."""
 
-    def __init__(self, server: Server, seconds: float = 20) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=seconds)
+    def __init__(self, server: Server, seconds: float, narrow: int | None) -> None:
+        self.socket = socket.socket()
+        if narrow:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, narrow)
+        self.socket.settimeout(seconds)
+        self.socket.connect(("127.0.0.1", server.port))
         self.received = b""
 
     def send(self, data: bytes) -> None:
@@ -131,8 +135,9 @@ class Wire:
 
 
 @contextlib.contextmanager
-def wire(server: Server, seconds: float = 20) -> Iterator[Wire]:
-    connection = Wire(server, seconds)
+def wire(server: Server, seconds: float = 20, narrow: int | None = None) -> Iterator[Wire]:
+    """`narrow`: the bytes of the receiving buffer, for a reader that is slow."""
+    connection = Wire(server, seconds, narrow)
     with connection.socket:
         yield connection
 

@@ -128,7 +128,7 @@ def test_an_etag_names_one_state_of_the_package_and_if_match_is_honoured(server,
 
 
 def test_proprietary_meta_is_flattened_into_the_signed_custom_of_both_dialects(server, edited):
-    meta = {"note": "line\nbreak", "größe": [1, -(2**53) + 1, 2**53 - 1], "nested": {"name": "free", "😀"[:0]: 1}}
+    meta = {"note": "line\nbreak", "größe": [1, -(2**53) + 1, 2**53 - 1], "nested": {"name": "free"}}
     changed(server, edited, {"proprietaryMeta": meta})
     for dialect in ("repo", "tuf"):
         custom = agreed(server).targets(dialect)[edited]["custom"]
@@ -207,7 +207,7 @@ def test_meta_may_be_nested_deeply_within_reason(server, edited):
 
 @pytest.mark.parametrize(
     "hardware_ids",
-    [[str(number) for number in range(65)], ["x" * 201], ["a\nb"], ["a\u202eb"], [""], ["ok", "\ud800"[:0]]],
+    [[str(number) for number in range(65)], ["x" * 201], ["a\nb"], ["a\u202eb"], [""]],
 )
 def test_hardware_ids_have_the_limits_of_an_upload(server, edited, hardware_ids):
     with nothing_changes(server):

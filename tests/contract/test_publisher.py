@@ -14,6 +14,7 @@ from otarium.domain.names import PackageId
 from otarium.domain.packages import Package
 from otarium.domain.roles import TARGETS
 from otarium.services import renewal
+from otarium.services.health import Health
 from otarium.services.metadata import Metadata
 from otarium.services.ports import Transaction
 from otarium.services.publishing import Change, Outcome, Publisher
@@ -192,3 +193,27 @@ def test_a_package_that_is_gone_is_not_found_by_a_later_change(repository: Repos
         raise PackageNotFound("gone")
 
     assert isinstance(publisher.submit(missing).exception(10), PackageNotFound)
+
+
+def test_a_worker_that_only_watches_stays_ready(repository: Repository) -> None:
+    (first, metadata), (second, other) = repository.worker(), repository.worker()
+    for _ in range(6):
+        repository.clock.time += 6 * 3600
+        renewal.renew(metadata, first, repository.clock)
+    assert Health(repository.opened.catalog, other, repository.clock).ready().problems == ()
+    assert not renewal.renew(other, second, repository.clock)
+
+
+def test_the_publisher_outlives_a_failure_after_the_commit(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, metadata = repository.worker()
+    with monkeypatch.context() as patched:
+        patched.setattr(metadata, "install", _break)
+        assert isinstance(publisher.submit(adding("a")).exception(10), Unavailable)
+    publisher.submit(adding("b")).result(10)
+    assert listed(metadata) == {"a-1", "b-1"}
+
+
+def _break(_release: object) -> None:
+    raise OSError("out of file descriptors")

@@ -48,6 +48,12 @@ def test_an_edit_without_effect_changes_nothing() -> None:
     assert PackageEdit(hardware_ids=one.hardware_ids, uri=None).applied_to(one, NOW + 5, 2) is one
 
 
+@pytest.mark.parametrize(("old", "new"), [({"a": 1}, {"a": True}), ({"a": [0]}, {"a": [False]}), (None, {})])
+def test_values_that_python_takes_for_equal_are_still_replaced(old: object, new: object) -> None:
+    edited = PackageEdit(meta=new).applied_to(package(meta=old), NOW + 5, 2)  # type: ignore[arg-type]
+    assert (repr(edited.meta), edited.revision) == (repr(new), 2)
+
+
 def test_a_comment_is_not_signed_so_it_moves_no_signed_time() -> None:
     edited = PackageEdit(comment="hi").applied_to(package(), NOW + 5, 2)
     assert (edited.comment, edited.updated_at, edited.revision) == ("hi", NOW, 2)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.pool import QueuePool
 
 from otarium.adapters import tables
@@ -176,6 +177,8 @@ def _translated() -> Iterator[None]:
     """Database failures in our words."""
     try:
         yield
+    except NoConnection as error:
+        raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from error
     except DBAPIError as error:
         cause = error.orig
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF

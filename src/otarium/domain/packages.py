@@ -243,9 +243,10 @@ class PackageEdit:
             comment=pick(self.comment, package.comment),
             meta=pick(self.meta, package.meta),
         )
-        if edited == package:
-            return package
+        # By signed bytes, since Python takes 1 and true for equal. {} and null sign the same bytes.
         signed_change = edited.entry() != package.entry()
+        if not signed_change and (edited.comment, edited.meta) == (package.comment, package.meta):
+            return package
         return replace(edited, revision=revision, updated_at=now if signed_change else package.updated_at)
 
 

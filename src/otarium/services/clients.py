@@ -16,6 +16,7 @@ from otarium.services.ports import Catalog, Clock
 ACCESS_TOKEN_SECONDS = 3600
 _PREFIX = "otarium"
 _LONGEST = 512
+_WRONG_CLIENT = "The client id or secret is wrong, or the client was revoked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +96,22 @@ class Clients:
         expected = client.digest if client else b"\0" * 32
         matches = hmac.compare_digest(expected, self._digest(secret[:_LONGEST]))
         if client is None or not matches or client.revoked_at is not None:
-            raise Unauthenticated("The client id or secret is wrong, or the client was revoked.")
+            raise Unauthenticated(_WRONG_CLIENT)
         return client
 
     def issue_access_token(self, client: Credential, scopes: frozenset[Scope]) -> Issued:
-        return self._issue(client.name, scopes, ACCESS_TOKEN_SECONDS, client.id)
+        """Raises Unauthenticated when the client was revoked or rotated since it was authenticated."""
+        return self._issue(client.name, scopes, ACCESS_TOKEN_SECONDS, client)
 
-    def _issue(self, name: str, scopes: frozenset[Scope], lifetime: int, client_id: str | None) -> Issued:
+    def _issue(self, name: str, scopes: frozenset[Scope], lifetime: int, client: Credential | None) -> Issued:
         token_id, secret, now = secrets.token_hex(8), secrets.token_hex(32), self._clock.now()
+        client_id = client.id if client else None
         token = Credential(token_id, name, self._digest(secret), scopes, now, now + lifetime, None, client_id)
         with self._catalog.write() as tx:
+            if client is not None and tx.credentials.client(client.id) != client:
+                raise Unauthenticated(_WRONG_CLIENT)
             tx.credentials.add_token(token)
-            if client_id is None:
+            if client is None:
                 tx.journal.record(now, "operator", "token.create", token_id, name)
         return Issued(token, f"{_PREFIX}_{token_id}_{secret}")
 

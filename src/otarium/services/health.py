@@ -29,6 +29,7 @@ class Health:
         try:
             with self._catalog.write(durable=False) as tx:
                 tx.probe()
+            self._metadata.refresh()
         except Refusal as refusal:
             problems.append(refusal.message)
         if self._metadata.behind:

@@ -37,7 +37,6 @@ class Metadata:
         self._seen = -1
         self._lock = threading.Lock()
         self._current: Release | None = None
-        self._roots: dict[int, RoleFile] = {}
         self._cache = _FileCache(cache_bytes)
         self.behind = False
         """Whether the catalog was found below what has been served (a restored backup, a bad disk)."""
@@ -89,10 +88,6 @@ class Metadata:
             self.behind = True
             return
         self.behind = False
-        if release.root.version not in self._roots:
-            with self._catalog.read() as tx:
-                self._roots = {file.version: file for file in tx.roles.roots()}
-            self._roots[release.root.version] = release.root
         for file in release.files():
             self._cache.put(file)
         self._current = release
@@ -111,9 +106,10 @@ class Metadata:
         return release.snapshot if role == "snapshot" else release.shelves.get(role)
 
     def versioned(self, role: str, version: int) -> RoleFile | None:
-        """None when it never existed or is not kept any more."""
-        if role == "root":
-            return self._roots.get(version)
+        """None when it never existed or is not kept any more. Every device asks for the root after the last,
+        so that is answered from memory."""
+        if role == "root" and version > self.current.root.version:
+            return None
         file = self._cache.get(role, version)
         if file is None:
             with self._catalog.read() as tx:

@@ -91,7 +91,15 @@ class Publisher:
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            self._publish([first], fill=True)
+            batch = [first]
+            try:
+                self._publish(batch, fill=True)
+            except Exception:
+                log.exception("publishing failed outside its transaction")
+                self._forget()
+                for waiting in batch:
+                    if not waiting.future.done():
+                        waiting.future.set_exception(_unpublished())
 
     def _take_waiting(self, batch: list[_Waiting]) -> None:
         while len(batch) < BATCH:
@@ -119,7 +127,7 @@ class Publisher:
                 return
             if not isinstance(error, Refusal):
                 log.exception("publishing failed")
-                error = Unavailable("The change could not be published; try again in a moment.")
+                error = _unpublished()
             answers, release = [error] * len(batch), None
         if release is not None:
             self._metadata.install(release)
@@ -211,3 +219,7 @@ class Publisher:
     def _forget(self) -> None:
         """After a failure memory may be ahead of the catalog; read it again before the next release."""
         self._shelves, self._revision = {}, 0
+
+
+def _unpublished() -> Unavailable:
+    return Unavailable("The change could not be published; try again in a moment.")

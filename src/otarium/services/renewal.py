@@ -12,7 +12,6 @@ from collections.abc import Callable
 from otarium.domain import release as releases
 from otarium.domain.errors import Refusal
 from otarium.domain.names import Sha256
-from otarium.domain.release import Release
 from otarium.services.metadata import Metadata, load_release
 from otarium.services.ports import BlobStore, Catalog, Clock, Transaction
 from otarium.services.publishing import Outcome, Publisher
@@ -22,7 +21,8 @@ log = logging.getLogger(__name__)
 
 def renew(metadata: Metadata, publisher: Publisher, clock: Clock) -> bool:
     """Sign again what is due; whether something was. Raises Refusal when it could not be published."""
-    if metadata_is_current(metadata.current, clock):
+    metadata.refresh()
+    if not releases.due(metadata.current, clock.now()):
         return False
 
     def change(tx: Transaction, now: int) -> Outcome[bool]:
@@ -31,10 +31,6 @@ def renew(metadata: Metadata, publisher: Publisher, clock: Clock) -> bool:
         return Outcome(bool(due), renew=due)
 
     return publisher.submit(change).result()
-
-
-def metadata_is_current(release: Release, clock: Clock) -> bool:
-    return not releases.due(release, clock.now())
 
 
 class Sweep:

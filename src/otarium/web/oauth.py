@@ -53,9 +53,12 @@ async def _issue(request: Request[Any, Any, Any], web: Web) -> Response[bytes]:
     if form.get("grant_type") != "client_credentials":
         kind = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
         raise OAuthError(400, kind, "grant_type must be client_credentials.")
-    client = await _client(request, web, form)
-    scopes = _scopes(client, form.get("scope", ""))
-    issued = await web.writing(web.clients.issue_access_token, client, scopes)
+    try:
+        client = await _client(request, web, form)
+        scopes = _scopes(client, form.get("scope", ""))
+        issued = await web.writing(web.clients.issue_access_token, client, scopes)
+    except Unauthenticated as refusal:
+        raise OAuthError(401, "invalid_client", str(refusal)) from None
     content = {
         "access_token": issued.secret,
         "expires_in": ACCESS_TOKEN_SECONDS,
@@ -88,10 +91,7 @@ async def _client(request: Request[Any, Any, Any], web: Web, form: dict[str, str
         client_id, secret = unquote_plus(client_id), unquote_plus(secret)
     else:
         client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
-    try:
-        return await web.reading(web.clients.authenticate_client, client_id, secret)
-    except Unauthenticated as refusal:
-        raise OAuthError(401, "invalid_client", str(refusal)) from None
+    return await web.reading(web.clients.authenticate_client, client_id, secret)
 
 
 def _scopes(client: Credential, asked: str) -> frozenset[Scope]:
