@@ -149,7 +149,7 @@ def web_app(settings: Settings) -> "Asgi":
         clients=repository.clients,
         blobs=repository.blobs,
         views=SharedViews(views_path(settings.storage.data_dir)),
-        health=Health(repository.catalog, metadata, repository.clock),
+        health=Health(repository.catalog, repository.blobs, metadata, repository.clock),
         readers=ThreadPoolExecutor(http.reader_threads, "reader"),
         writers=ThreadPoolExecutor(http.upload_threads, "upload"),
         admission=Admission(uploads.max_uploads),

@@ -77,3 +77,9 @@ def test_a_view_is_shared_by_workers_and_forgotten_after_a_minute(tmp_path: Path
     assert second.recall(b"device", 1059.0) == 7
     assert second.recall(b"device", 1061.0) is None
     assert second.recall(b"another", 1000.0) is None
+
+
+def test_the_table_of_views_has_no_holes_that_a_full_disk_could_not_fill(tmp_path: Path) -> None:
+    SharedViews(tmp_path / "v")
+    stat = (tmp_path / "v").stat()
+    assert stat.st_blocks * 512 >= stat.st_size

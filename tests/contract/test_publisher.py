@@ -200,7 +200,8 @@ def test_a_worker_that_only_watches_stays_ready(repository: Repository) -> None:
     for _ in range(6):
         repository.clock.time += 6 * 3600
         renewal.renew(metadata, first, repository.clock)
-    assert Health(repository.opened.catalog, other, repository.clock).ready().problems == ()
+    opened = repository.opened
+    assert Health(opened.catalog, opened.blobs, other, repository.clock).ready().problems == ()
     assert not renewal.renew(other, second, repository.clock)
 
 
@@ -217,3 +218,13 @@ def test_the_publisher_outlives_a_failure_after_the_commit(
 
 def _break(_release: object) -> None:
     raise OSError("out of file descriptors")
+
+
+def test_a_disk_without_space_for_a_release_is_not_ready(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, metadata = repository.worker()
+    opened = repository.opened
+    monkeypatch.setattr(opened.blobs, "free_bytes", lambda: 1000)
+    (problem,) = Health(opened.catalog, opened.blobs, metadata, repository.clock).ready().problems
+    assert "disk" in problem

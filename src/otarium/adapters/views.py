@@ -21,7 +21,8 @@ class SharedViews:
 
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        os.ftruncate(descriptor, _SLOTS * _SLOT.size)
+        # Really allocated: writing to a hole of a mapped file on a full disk would kill the process.
+        os.posix_fallocate(descriptor, 0, _SLOTS * _SLOT.size)
         self._table = mmap.mmap(descriptor, _SLOTS * _SLOT.size)
         os.close(descriptor)
 
