@@ -8,16 +8,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from prove import kills
+from prove import full_disk, kills, restart, same_id, sweep
 from prove.claims import Disproved, Impossible, Proof, Setup
 
 PROOFS: dict[str, Proof] = {
     "kills": kills.prove,
+    "same-id": same_id.prove,
+    "sweep": sweep.prove,
+    "full-disk": full_disk.prove,
+    "restart": restart.prove,
 }
 
 
 def main() -> int:
     options = _options()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start of a server compiles all of it anew
     print(f"seed {options.seed}", flush=True)
     options.directory.mkdir(parents=True, exist_ok=True)
     failed = 0

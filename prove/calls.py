@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from harness import Answer, Server, http
 
-_NOISE = random.Random(0).randbytes(16 * 1024 * 1024)  # noqa: S311 - bytes to carry, not secrets
+_NOISE = random.Random(0).randbytes(16 * 1024 * 1024)
 
 
 def body_of(label: str, length: int) -> bytes:

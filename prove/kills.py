@@ -51,7 +51,7 @@ def prove(setup: Setup) -> list[str]:
     return [
         f"{sum(tally.kills.values())} x kill -9: {_counted(tally.kills)}",
         f"answers before: {_counted(tally.statuses)}",
-        f"{present} packages there at the end, 0 acknowledged ones lost, {tally.downloads} downloads compared",
+        f"{present} packages at the end, 0 acknowledged ones lost, {tally.downloads} downloads compared",
         f"{observer.walks} walks of an observer saw {observer.files} files: none twice, none falling",
         f"ready again after at most {max(tally.ready):.2f} s; no worker left by a killed main process",
     ]

@@ -6,10 +6,12 @@ because SQLite's own busy handler polls and starves waiters.
 """
 
 import fcntl
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, update
@@ -26,6 +28,7 @@ from otarium.domain.names import Sha256
 from otarium.services.ports import Transaction
 
 BUSY_SECONDS = 5
+_POLL_SECONDS = 0.001
 _FULL = {sqlite3.SQLITE_FULL}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -70,7 +73,7 @@ class SqliteCatalog:
         """`readers` transactions may be open at once; a writer waits `busy_seconds` for its turn."""
         self._busy_seconds = busy_seconds
         self._engine = _engine(path, readers + 2, busy_seconds)
-        self._lock_path = path.with_suffix(".lock")
+        self._turnstile, self._lock = path.with_suffix(".turnstile"), path.with_suffix(".lock")
         self._writer = threading.Lock()
 
     def close(self) -> None:
@@ -99,12 +102,19 @@ class SqliteCatalog:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """One writer of this process, then one of the machine."""
+        """One writer of this process, then one of the machine; nobody waits longer than `busy_seconds`.
+
+        Whoever waits for the lock holds the turnstile, so a busy writer cannot take the lock again
+        before everybody who waited has had a turn.
+        """
+        deadline = time.monotonic() + self._busy_seconds
         if not self._writer.acquire(timeout=self._busy_seconds):
-            raise Unavailable("Another change is taking long; try again in a moment.")
+            raise _busy()
         try:
-            with self._lock_path.open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with ExitStack() as held:
+                turnstile = held.enter_context(_locked(self._turnstile, deadline))
+                held.enter_context(_locked(self._lock, deadline))
+                fcntl.flock(turnstile, fcntl.LOCK_UN)
                 yield
         finally:
             self._writer.release()
@@ -130,8 +140,33 @@ class SqliteChanges:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
     def version(self) -> int:
-        row: tuple[int] = self._connection.execute("PRAGMA data_version").fetchone()
+        try:
+            row: tuple[int] = self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            raise Unavailable("The catalog cannot be read.", retry_after=30) from error
         return row[0]
+
+
+@contextmanager
+def _locked(path: Path, deadline: float) -> Iterator[int]:
+    """An exclusive lock on a file, which the kernel drops when its holder dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise _busy() from None
+                time.sleep(_POLL_SECONDS)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _busy() -> Unavailable:
+    return Unavailable("Another change is taking long; try again in a moment.")
 
 
 def _engine(path: Path, connections: int, busy_seconds: float) -> Engine:

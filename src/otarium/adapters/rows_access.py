@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from otarium.adapters import tables
 from otarium.domain.access import Credential, Scope
@@ -11,6 +11,8 @@ from otarium.domain.keys import SealedKey
 
 _C = tables.clients
 _T = tables.tokens
+_RECORD = insert(tables.journal)
+_TOKEN = select(_T).where(_T.c.id == bindparam("id"))
 
 
 class CredentialRows:
@@ -41,7 +43,7 @@ class CredentialRows:
         self._connection.execute(insert(_T).values(**_values(token), **extra))
 
     def token(self, token_id: str) -> Credential | None:
-        row = self._connection.execute(select(_T).where(_T.c.id == token_id)).first()
+        row = self._connection.execute(_TOKEN, {"id": token_id}).first()
         return _credential(row) if row else None
 
     def tokens(self) -> Sequence[Credential]:
@@ -103,4 +105,4 @@ class JournalRows:
 
     def record(self, at: int, actor: str, action: str, subject: str, detail: str = "") -> None:
         values = {"at": at, "actor": actor, "action": action, "subject": subject, "detail": detail}
-        self._connection.execute(insert(tables.journal).values(**values))
+        self._connection.execute(_RECORD, values)

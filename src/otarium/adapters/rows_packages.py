@@ -4,7 +4,20 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from otarium.adapters import tables
 from otarium.domain.names import OWN_SOURCE, HardwareId, PackageId, PackageName, PackageVersion, Sha256
@@ -21,25 +34,36 @@ _SHOWN = [
 ]
 _ENTRY = [_P.c.entry_uptane, _P.c.entry_tuf, _P.c.entry_olpc]
 
+# Statements of every upload, made once: building one costs more than running it.
+_BY_ID = select(*_SHOWN).where(_P.c.package_id == bindparam("id"))
+_DELETED_BY_ID = select(_D).where(_D.c.package_id == bindparam("id"))
+_FORGET_DELETED = delete(_D).where(_D.c.package_id == bindparam("id"))
+_REVISION = select(tables.repository.c.revision)
+_NEXT_REVISION = (
+    update(tables.repository)
+    .values(revision=tables.repository.c.revision + 1)
+    .returning(tables.repository.c.revision)
+)
+_ADD = insert(_P).returning(_P.c.pk)
+_ADD_HARDWARE_ID = insert(_H)
+
 
 class PackageRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def revision(self) -> int:
-        return int(self._connection.execute(select(tables.repository.c.revision)).scalar_one())
+        return int(self._connection.execute(_REVISION).scalar_one())
 
     def next_revision(self) -> int:
-        revision = tables.repository.c.revision
-        statement = update(tables.repository).values(revision=revision + 1).returning(revision)
-        return int(self._connection.execute(statement).scalar_one())
+        return int(self._connection.execute(_NEXT_REVISION).scalar_one())
 
     def get(self, package_id: PackageId) -> Package | None:
-        row = self._connection.execute(select(*_SHOWN).where(_P.c.package_id == package_id)).first()
+        row = self._connection.execute(_BY_ID, {"id": package_id}).first()
         return _package(row) if row else None
 
     def add(self, package: Package, shelf: str, entry: Entry) -> None:
-        self._connection.execute(delete(_D).where(_D.c.package_id == package.id))
+        self._connection.execute(_FORGET_DELETED, {"id": package.id})
         fixed = {
             "package_id": package.id,
             "name": package.name,
@@ -49,9 +73,8 @@ class PackageRows:
             "created_at": package.created_at,
             "shelf": shelf,
         }
-        content = _content_values(package.content)
-        statement = insert(_P).values(**fixed, **content, **_mutable(package, entry)).returning(_P.c.pk)
-        self._put_hardware_ids(self._connection.execute(statement).scalar_one(), package)
+        values = {**fixed, **_content_values(package.content), **_mutable(package, entry)}
+        self._put_hardware_ids(self._connection.execute(_ADD, values).scalar_one(), package)
 
     def replace(self, package: Package, entry: Entry) -> None:
         of_package = _P.c.package_id == package.id
@@ -63,7 +86,7 @@ class PackageRows:
     def _put_hardware_ids(self, pk: int, package: Package) -> None:
         if package.hardware_ids:
             rows = [{"pk": pk, "hardware_id": one} for one in package.hardware_ids]
-            self._connection.execute(insert(_H), rows)
+            self._connection.execute(_ADD_HARDWARE_ID, rows)
 
     def remove(self, package: Package, revision: int, at: int) -> None:
         of_package = _P.c.package_id == package.id
@@ -73,7 +96,7 @@ class PackageRows:
         self._connection.execute(insert(_D).values(**remembered, **_content_values(package.content)))
 
     def deleted(self, package_id: PackageId) -> Deleted | None:
-        row = self._connection.execute(select(_D).where(_D.c.package_id == package_id)).first()
+        row = self._connection.execute(_DELETED_BY_ID, {"id": package_id}).first()
         return Deleted(PackageId(row.package_id), _content(row), row.deleted_at) if row else None
 
     def with_hash(self, sha256: Sha256, deleted_since: int) -> Content | None:

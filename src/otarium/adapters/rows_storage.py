@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
 
 from otarium.adapters import tables
 from otarium.domain.names import Sha256
@@ -14,6 +14,8 @@ from otarium.services.ports import BlobRow
 _F = tables.role_files
 _B = tables.blobs
 _R = tables.repository
+_BLOB_IS_DYING = select(_B.c.dying).where(_B.c.sha256 == bindparam("sha256"))
+_ADD_BLOB = insert(_B)
 _COLLECTED_AT_ONCE = 64
 _DROPPED = {"uptane": None, "tuf": None, "shared_tail": None}
 
@@ -126,10 +128,10 @@ class BlobRows:
         self._connection = connection
 
     def keep(self, sha256: Sha256, length: int) -> bool:
-        row = self._connection.execute(select(_B.c.dying).where(_B.c.sha256 == sha256)).first()
+        row = self._connection.execute(_BLOB_IS_DYING, {"sha256": sha256}).first()
         if row is None:
             values = {"sha256": sha256, "length": length, "dying": False, "released_at": 0}
-            self._connection.execute(insert(_B).values(**values))
+            self._connection.execute(_ADD_BLOB, values)
         return row is None or not row.dying
 
     def is_known(self, sha256: Sha256) -> bool:

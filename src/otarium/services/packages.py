@@ -5,7 +5,7 @@ bytes. A package id never changes its content: the same content again is the sam
 a conflict, also after a deletion, since devices that installed the old bytes would refuse the new.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -91,7 +91,7 @@ class Packages:
             raise TooLarge(
                 f"The package has {upload.length} bytes, at most {self._limits.package_bytes} are allowed."
             )
-        self._require_new_or_same(upload, upload.content)
+        self._require_new_or_same(upload)
         needed = upload.length + announced_elsewhere + self._limits.reserve_bytes
         if self._blobs.free_bytes() < needed:
             raise StorageFull(
@@ -111,7 +111,6 @@ class Packages:
             )
         content = Content(TargetFormat.BINARY, sha256, length, frozenset(upload.hardware_ids))
         new = NewPackage(upload.name, upload.version, upload.hardware_ids, content)
-        self._require_new_or_same(new, lambda _known: content)
         staged.commit()
         return self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new))
 
@@ -124,17 +123,16 @@ class Packages:
                 if not tx.blobs.is_known(sha256):
                     self._blobs.delete(sha256)
 
-    def _require_new_or_same(self, new: Upload | NewPackage, content: Callable[[Content], Content]) -> None:
-        """Raises Conflict early; the publisher checks again. `content` tells the new content, as far as
-        it is known, from the known one."""
+    def _require_new_or_same(self, upload: Upload) -> None:
+        """Raises Conflict where the headers alone tell it; the publisher looks again, at the bytes."""
         with self._catalog.read() as tx:
-            known = tx.packages.get(new.id)
-            deleted = None if known else tx.packages.deleted(new.id)
+            known = tx.packages.get(upload.id)
+            deleted = None if known else tx.packages.deleted(upload.id)
         if known is not None:
-            identity.require_same_names(known, new)
-            identity.require_same(known.content, content(known.content), known.id)
+            identity.require_same_names(known, upload)
+            identity.require_same(known.content, upload.content(known.content), known.id)
         elif deleted is not None and not self._limits.reuse_deleted_versions:
-            identity.require_same_bytes(deleted.content, content(deleted.content), deleted.id)
+            identity.require_same_bytes(deleted.content, upload.content(deleted.content), deleted.id)
 
     def add_reference(self, actor: Actor, new: NewPackage) -> "Future[Package]":
         """Add a package whose bytes live at `new.content.location`; they are not fetched."""

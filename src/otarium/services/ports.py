@@ -194,7 +194,8 @@ class Catalog(Protocol):
 
 class Changes(Protocol):
     def version(self) -> int:
-        """A number that is another one after any commit to the catalog; cheap enough for every GET."""
+        """A number that is another one after any commit to the catalog; cheap enough for every GET.
+        Raises Unavailable."""
         ...
 
 

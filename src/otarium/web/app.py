@@ -11,7 +11,6 @@ import msgspec
 from litestar import Litestar, Response, Router, get
 from litestar.di import Provide
 
-from otarium.domain.errors import Refusal
 from otarium.web import api, errors, gate, oauth, openapi, ui
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
@@ -32,15 +31,11 @@ def make_app(web: Web) -> Asgi:
             await framework(scope, receive, send)  # type: ignore[arg-type]
             return
         try:
-            if scope["path"].startswith("//"):
-                scope["path"] = "/" + scope["path"].lstrip("/")
-            if scope["path"].startswith(("/repo/", "/tuf/")):
-                await device(scope, receive, send)
-            else:
-                gate.enter(scope)
-                await framework(scope, receive, send)  # type: ignore[arg-type]
-        except Refusal as refusal:
-            await send_error(send, refusal)
+            gate.enter(scope)
+            inner = device if scope["path"].startswith(gate.DEVICE_PATHS) else framework
+            await inner(scope, receive, send)  # type: ignore[arg-type]
+        except Exception as error:
+            await send_error(send, error, head=scope["method"] == "HEAD")
 
     return app
 

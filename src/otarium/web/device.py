@@ -5,6 +5,7 @@ one after another, so it gets snapshot and targets of the release whose timestam
 /tuf ask for versions. Nothing here signs or writes.
 """
 
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,8 @@ from otarium.web.downloads import send_blob
 from otarium.web.http import Reply, Send, header, not_allowed, send_error
 from otarium.web.metadata import MetadataReplies, MetadataReply
 
+log = logging.getLogger(__name__)
+
 Scope_ = dict[str, Any]
 _ROLE_FILE = re.compile(r"(?:(?P<version>[1-9]\d{0,9})\.)?(?P<role>[^/]+)\.json")
 _HASHED = re.compile(r"(?:.*/)?(?P<hash>[0-9a-f]{64})\..*", re.DOTALL)
@@ -37,6 +40,7 @@ class DeviceApp:
         self._web = web
         self._authenticator = authenticator
         self._replies = MetadataReplies()
+        self._blind = False
 
     async def __call__(self, scope: Scope_, _receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -58,8 +62,7 @@ class DeviceApp:
 
     async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> MetadataReply:
         metadata = self._web.metadata
-        if not metadata.is_fresh():
-            await self._refresh()
+        await self._refresh()
         if name == "timestamp.json":
             current = metadata.current
             if dialect is Dialect.UPTANE:
@@ -79,9 +82,14 @@ class DeviceApp:
     async def _refresh(self) -> None:
         """While the catalog cannot be read, devices keep getting what was committed last."""
         try:
-            await self._web.reading(self._web.metadata.refresh)
-        except Refusal:
-            self._web.metadata.current  # noqa: B018 - raises when there is nothing to serve
+            if not self._web.metadata.is_fresh():
+                await self._web.reading(self._web.metadata.refresh)
+        except Exception:
+            if not self._blind:
+                log.exception("the catalog cannot be read; devices get the last release that was")
+            self._blind = True
+        else:
+            self._blind = False
 
     async def _versioned(self, role: str, version: int) -> RoleFile | None:
         return await self._web.reading(self._web.metadata.versioned, role, version)

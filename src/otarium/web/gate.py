@@ -15,6 +15,7 @@ from otarium.web.limits import PATH_BYTES
 
 API_BASES = ("/api/v2beta", "/api/v2")
 _PACKAGE = re.compile(rf"(?P<head>(?:{'|'.join(API_BASES)})/packages/)(?P<id>.+)")
+DEVICE_PATHS = ("/repo/", "/tuf/")
 _SLASHES = re.compile(r"//+")
 
 
@@ -24,19 +25,23 @@ def enter(scope: dict[str, Any]) -> None:
     path = raw.decode("latin-1") if isinstance(raw, bytes) else raw
     if len(path) + len(scope["query_string"]) > PATH_BYTES:
         raise UriTooLong(f"Path and query have more than {PATH_BYTES} bytes; ask for less at once.")
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")
+    if path.startswith(DEVICE_PATHS):
+        scope["path"] = "/" + scope["path"].lstrip("/")
+        return
     package = _PACKAGE.fullmatch(_collapse_head(path))
     if package:
         scope["path"] = package["head"] + quote(package["id"], safe="")
     else:
         decoded = wire.decode_path(_SLASHES.sub("/", path))
         scope["path"] = decoded.rstrip("/") or "/"
-    scope["raw_path"] = scope["path"].encode()
 
 
 def _collapse_head(path: str) -> str:
     """`//` before the package id is one slash (clients append paths to a host with a trailing slash)."""
     head, separator, tail = path.partition("/packages/")
-    return _SLASHES.sub("/", head) + separator + tail.lstrip("/")
+    return _SLASHES.sub("/", head).rstrip("/") + separator + tail.lstrip("/")
 
 
 def package_id_of(segment: str) -> tuple[PackageId, ...]:

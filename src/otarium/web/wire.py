@@ -242,6 +242,8 @@ def query(raw: bytes, into: type[T]) -> T:
         name = key.removesuffix("[]")
         if name not in fields:
             continue
+        if name in ("offset", "limit") and not re.fullmatch(r"-?[0-9]{1,20}", value):
+            raise Invalid(f"The query parameter '{name}' was malformed: {value[:40]!r} is no whole number.")
         if "list" in str(fields[name].type):
             values.setdefault(name, []).append(value)
         else:
