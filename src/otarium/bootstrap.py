@@ -3,7 +3,6 @@
 The only importer of adapters, and wired by hand: what depends on what can be read here top to bottom.
 """
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -177,11 +176,6 @@ def _schedule(repository: Repository, publisher: Publisher, metadata: Metadata) 
     )
 
 
-def settings_from_environment() -> Settings:
-    """For worker processes, which inherit what the main process put into the environment."""
-    return Settings()
-
-
 def environment_of(settings: Settings) -> dict[str, str]:
     """The variables that make a worker read the same settings."""
     made: dict[str, str] = {}
@@ -193,7 +187,3 @@ def environment_of(settings: Settings) -> dict[str, str]:
                     str(Path(value).resolve()) if isinstance(value, Path) else str(value)
                 )
     return made
-
-
-def export_environment(settings: Settings) -> None:
-    os.environ.update(environment_of(settings))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("otarium.server")
 
 _PR_SET_PDEATHSIG = 1
+_MAIN_PID = "OTARIUM_MAIN_PID"
 FIRST_CLIENT_FILE = "first-client.json"
 
 LOGGING: dict[str, Any] = {
@@ -58,7 +59,7 @@ def serve(settings: Settings, banner: "Banner") -> None:
         issued = repository.clients.create_client("first") if is_new else None
         repository.catalog.close()
         banner.show(settings, issued)
-        bootstrap.export_environment(settings)
+        os.environ.update(bootstrap.environment_of(settings), **{_MAIN_PID: str(os.getpid())})
         # Spawned rather than forked: a fork would carry open database handles into the workers.
         multiprocessing.set_start_method("spawn", force=True)
         _granian(settings).serve()
@@ -84,14 +85,13 @@ def worker() -> "Asgi":
     """The application of one worker process; called by the server in it."""
     _die_with_parent()
     logging.config.dictConfig(LOGGING)
-    return bootstrap.web_app(bootstrap.settings_from_environment())
+    return bootstrap.web_app(Settings())
 
 
 def _die_with_parent() -> None:
     """Without this a killed main process would leave workers answering on the port."""
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent or (parent == 1 and os.environ.get("OTARIUM_MAIN_PID") != "1"):
+    if os.getppid() != int(os.environ[_MAIN_PID]):
         os._exit(1)
 
 

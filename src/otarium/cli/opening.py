@@ -1,11 +1,14 @@
 """What operator commands share: their options, opening a data directory, failures as one line."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from otarium.domain.errors import Broken, Refusal
 
 if TYPE_CHECKING:
     from otarium.bootstrap import Repository
@@ -23,19 +26,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Failures as one line on stderr and exit code 1."""
-    try:
-        from otarium.domain.errors import Broken, Refusal
-    except ImportError as error:  # pragma: no cover - depends on the installation
-        typer.echo(
-            f"otarium: this command needs the server: pip install 'otarium[server]' ({error})", err=True
-        )
-        raise typer.Exit(1) from None
+    """Failures as one line on stderr and exit code 1. Files made inside are the owner's alone."""
+    umask = os.umask(0o077)
     try:
         yield
     except (Broken, Refusal) as error:
         typer.echo(f"otarium: {error}", err=True)
         raise typer.Exit(1) from None
+    except ModuleNotFoundError as error:
+        needed = f"this command needs the server ({error.name} is missing)"
+        typer.echo(f"otarium: {needed}: pip install 'otarium[server]'", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        os.umask(umask)
 
 
 def settings_of(data_dir: Path | None, master_key_file: Path | None = None, **http: Any) -> "Settings":
@@ -59,7 +62,6 @@ def settings_of(data_dir: Path | None, master_key_file: Path | None = None, **ht
 
 def opened(data_dir: Path | None, master_key_file: Path | None) -> "Repository":
     from otarium.bootstrap import open_repository
-    from otarium.domain.errors import Broken
 
     settings = settings_of(data_dir, master_key_file)
     if not settings.storage.database.exists():

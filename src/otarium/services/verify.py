@@ -19,6 +19,8 @@ from otarium.services.metadata import load_release
 from otarium.services.ports import BlobStore, Catalog, Clock, Transaction
 
 READ_BYTES = 1024 * 1024
+ORPHAN_SECONDS = 12 * 3600
+"""Twice the time between two sweeps of blobs without a row."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,10 @@ class Verification:
                 rows = list(self._packages(tx))
             known = {row.sha256: row for row in tx.blobs.every()}
         self._check_blobs(rows, frozenset(sha for sha, row in known.items() if not row.dying))
+        for sha256 in self._blobs.orphans(frozenset(known), self._clock.now() - ORPHAN_SECONDS):
+            self._report.warnings.append(
+                f"the blob {sha256} belongs to no package; the next sweep removes it"
+            )
         return self._report
 
     def _packages(self, tx: Transaction) -> Iterator[Package]:
