@@ -52,7 +52,8 @@ def prove(setup: Setup) -> list[str]:
         f"{sum(tally.kills.values())} x kill -9: {_counted(tally.kills)}",
         f"answers before: {_counted(tally.statuses)}",
         f"{present} packages at the end, 0 acknowledged ones lost, {tally.downloads} downloads compared",
-        f"{observer.walks} walks of an observer saw {observer.files} files: none twice, none falling",
+        f"{observer.walks} walks and {observer.glances} glances of an observer saw {observer.files} files:"
+        " no version with two byte strings, none falling",
         f"ready again after at most {max(tally.ready):.2f} s; no worker left by a killed main process",
     ]
 

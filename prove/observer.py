@@ -1,6 +1,7 @@
 """A device that never stops looking: timestamp, snapshot, targets, in both dialects.
 
-It keeps the sha256 of every (dialect, role, version) that it was ever given. Two byte strings under one
+A second thread looks at the timestamp alone, about once in a millisecond, to catch a release that is shown
+before it is committed and lost. The observer keeps the sha256 of every (dialect, role, version) that it ever got. Two byte strings under one
 version, a version that falls, or a chain that does not fit is a broken promise, restarts or not.
 """
 
@@ -8,13 +9,14 @@ import hashlib
 import json
 import re
 import threading
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from harness import Server, http
 
 _VERSION = re.compile(rb'"version":(\d+)\}\}$')
 PAUSE = 0.02
+GLANCE = 0.0005
 
 
 class Observer:
@@ -23,10 +25,12 @@ class Observer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="observer")
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=job) for job in (self._run, self._glance)]
         self._seen: dict[tuple[str, str, int], str] = {}
         self._highest: dict[tuple[str, str], int] = {}
         self.walks = 0
+        self.glances = 0
         self.problems: list[str] = []
 
     @property
@@ -34,12 +38,14 @@ class Observer:
         return len(self._seen)
 
     def __enter__(self) -> "Observer":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while not self._done.wait(PAUSE):
@@ -49,6 +55,21 @@ class Observer:
                 except (OSError, HTTPException, _NotServed):
                     continue  # it is down, or just coming up
                 self.walks += 1
+
+    def _glance(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=30)
+        while not self._done.wait(GLANCE):
+            try:
+                connection.request("GET", "/tuf/timestamp.json")
+                answer = connection.getresponse()
+                raw = answer.read()
+            except (OSError, HTTPException):
+                connection.close()
+                self._done.wait(PAUSE)
+                continue
+            if answer.status == 200:
+                self._record("tuf", "timestamp", raw, falls=False)
+            self.glances += 1
 
     def _walk(self, dialect: str) -> None:
         timestamp = self._get(dialect, "timestamp", 0, None)
@@ -66,18 +87,23 @@ class Observer:
         if answer.status != 200:
             self._found(f"{path}: {answer.status} {answer.body[:200]!r}")
             raise _NotServed
-        digest = hashlib.sha256(answer.body).hexdigest()
-        if line is not None and (len(answer.body), digest) != (line["length"], line["hashes"]["sha256"]):
+        found = (len(answer.body), hashlib.sha256(answer.body).hexdigest())
+        if line is not None and found != (line["length"], line["hashes"]["sha256"]):
             self._found(f"{path} is not what the file before it lists as version {version}")
-        self._record(dialect, role, int(_VERSION.search(answer.body)[1]), digest)
+        self._record(dialect, role, answer.body)
         return answer.body
 
-    def _record(self, dialect: str, role: str, version: int, digest: str) -> None:
-        if self._seen.setdefault((dialect, role, version), digest) != digest:
-            self._found(f"/{dialect} {role} version {version} has two byte strings")
-        if version < self._highest.get((dialect, role), 0):
-            self._found(f"/{dialect} {role} fell from {self._highest[dialect, role]} to {version}")
-        self._highest[dialect, role] = version
+    def _record(self, dialect: str, role: str, raw: bytes, *, falls: bool = True) -> None:
+        """`falls` says whether a version below the highest is a finding: of two threads' answers, the
+        older may come in last."""
+        version, digest = int(_VERSION.search(raw)[1]), hashlib.sha256(raw).hexdigest()
+        with self._lock:
+            if self._seen.setdefault((dialect, role, version), digest) != digest:
+                self._found(f"/{dialect} {role} version {version} has two byte strings")
+            if falls:
+                if version < self._highest.get((dialect, role), 0):
+                    self._found(f"/{dialect} {role} fell from {self._highest[dialect, role]} to {version}")
+                self._highest[dialect, role] = version
 
     def _found(self, problem: str) -> None:
         self.problems.append(problem)

@@ -23,7 +23,7 @@ class Repository:
     def __init__(self, data_dir: Path) -> None:
         self.clock = FakeClock()
         settings = Settings(storage=StorageSettings(data_dir=data_dir))
-        self.opened, _ = bootstrap.prepare(settings, self.clock)
+        self.opened = bootstrap.prepare(settings, self.clock)
         self._started: list[Publisher] = []
 
     def worker(self) -> tuple[Publisher, Metadata]:

@@ -3,6 +3,7 @@
 The only importer of adapters, and wired by hand: what depends on what can be read here top to bottom.
 """
 
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -85,16 +86,17 @@ def open_repository(settings: Settings, clock: Clock | None = None) -> Repositor
     return Repository(settings, catalog, FileBlobStore(storage.blobs), master, clients, clock)
 
 
-def prepare(settings: Settings, clock: Clock | None = None) -> tuple[Repository, bool]:
-    """Make or migrate the data directory, once, with nobody else on it; whether it is a new one."""
+def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
+    """Make or migrate the data directory, once, with nobody else on it. What a crash left is cleared."""
     storage = settings.storage
     if not storage.database.exists():
         keystore.create_master_key(storage.master_key)
     migrations.upgrade(storage.database)
     repository = open_repository(settings, clock)
     repository.blobs.prepare()
-    is_new = not authority.keys_of(repository.catalog)
-    if is_new:
+    for left in storage.data_dir.glob(f"{backup.WORK_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if not authority.keys_of(repository.catalog):
         authority.create(repository.catalog, keystore.generate(repository.master), repository.clock)
     publisher, _ = repository.publisher()
     publisher.start()
@@ -102,7 +104,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> tuple[Repository,
         authority.publish_first(publisher)
     finally:
         publisher.stop()
-    return repository, is_new
+    return repository
 
 
 def write_backup(repository: Repository, target: Path, progress: Callable[[int], None]) -> int:
@@ -171,6 +173,7 @@ def _schedule(repository: Repository, publisher: Publisher, metadata: Metadata) 
             (interval, lambda: renewal.renew(metadata, publisher, repository.clock)),
             (CHECKPOINT_INTERVAL, repository.catalog.checkpoint),
             (settings.sweep_interval, sweep),
+            (settings.sweep_interval, repository.blobs.clear_abandoned),
             (ORPHAN_INTERVAL, sweep.orphans),
         ]
     )

@@ -13,6 +13,7 @@ import logging.config
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,8 +56,9 @@ def serve(settings: Settings, banner: "Banner") -> None:
     data_dir = settings.storage.data_dir
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(settings):
-        repository, is_new = bootstrap.prepare(settings)
-        issued = repository.clients.create_client("first") if is_new else None
+        _require_free_port(settings)
+        repository = bootstrap.prepare(settings)
+        issued = None if repository.clients.clients() else repository.clients.create_client("first")
         repository.catalog.close()
         banner.show(settings, issued)
         os.environ.update(bootstrap.environment_of(settings), **{_MAIN_PID: str(os.getpid())})
@@ -102,6 +104,21 @@ def _require_device_access(settings: Settings) -> None:
             "packages: --device-access public (everybody, as devices with aktualizr need) or "
             "--device-access token (a bearer token with packages:read)"
         )
+
+
+def _require_free_port(settings: Settings) -> None:
+    """The workers share the port, so the kernel would let a second server in and split the requests."""
+    http = settings.http
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            http.host, http.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Broken(f"cannot serve on {http.host} port {http.port}: {reason}; choose another") from None
 
 
 @contextmanager

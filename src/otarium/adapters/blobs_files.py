@@ -32,9 +32,15 @@ class FileBlobStore:
         for first in range(256):
             (self._root / f"{first:02x}").mkdir(exist_ok=True, mode=0o700)
 
+    def clear_abandoned(self) -> None:
+        """Remove what is staged by processes that are gone: a worker that was killed cannot."""
+        for path in self._staging.iterdir():
+            if not Path("/proc", path.name.partition("-")[0]).exists():
+                path.unlink(missing_ok=True)
+
     def stage(self) -> "FileStagedBlob":
         with _full_disk_is_a_refusal():
-            return FileStagedBlob(self, self._staging / secrets.token_hex(16))
+            return FileStagedBlob(self, self._staging / f"{os.getpid()}-{secrets.token_hex(16)}")
 
     def path(self, sha256: Sha256) -> Path:
         return self._root / sha256[:2] / sha256

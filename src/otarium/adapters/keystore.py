@@ -6,7 +6,9 @@ key derived from it; role and key id are bound in as associated data, so rows ca
 
 import os
 import secrets
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -25,16 +27,16 @@ MASTER_KEY_BYTES = 32
 
 
 def create_master_key(path: Path) -> None:
-    """Durably, readable by the owner only, whatever the umask; an existing file is left alone."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "w") as file:
-        os.fchmod(descriptor, 0o600)
+    """Durably and whole or not at all, readable by the owner only; an existing file is left alone."""
+    with tempfile.NamedTemporaryFile("w", prefix=f".{path.name}.", dir=path.parent) as file:
         file.write(secrets.token_bytes(MASTER_KEY_BYTES).hex() + "\n")
         file.flush()
-        os.fsync(descriptor)
+        os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(file.name)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(directory)
+    os.close(directory)
 
 
 class MasterKey:

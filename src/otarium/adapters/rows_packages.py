@@ -147,7 +147,10 @@ class PackageRows:
     def every(self) -> Iterator[tuple[Package, Entry]]:
         statement = select(*_SHOWN, *_ENTRY).order_by(_P.c.package_id)
         for row in self._connection.execution_options(yield_per=1000).execute(statement):
-            yield _package(row), _entry(row)
+            try:
+                yield _package(row), _entry(row)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{row.package_id}: {error}") from error
 
 
 def _where(query: PackageQuery) -> list[ColumnElement[bool]]:

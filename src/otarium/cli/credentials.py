@@ -5,10 +5,9 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from otarium.cli.opening import AsJson, DataDir, MasterKeyFile, opened, told
+from otarium.cli.output import show_table
 
 if TYPE_CHECKING:
     from otarium.domain.access import Credential
@@ -18,6 +17,7 @@ Scopes = Annotated[
     typer.Option("--scope", help="packages:read or packages:write; both by default", metavar="S"),
 ]
 _DURATION = re.compile(r"(\d+)([smhdw])")
+_LONGEST = 10 * 366 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -99,11 +99,12 @@ def token_create(
 ) -> None:
     """Print a new bearer token. Example: export OTARIUM_TOKEN=$(otarium token create --name laptop)"""
     match = _DURATION.fullmatch(expires)
-    if match is None or int(match[1]) == 0 or len(match[1]) > 6:
-        raise typer.BadParameter(f"{expires!r} is not a time; write 30m, 12h, 90d or 52w")
+    lifetime = int(match[1]) * _SECONDS[match[2]] if match and len(match[1]) <= 9 else 0
+    if not 1 <= lifetime <= _LONGEST:
+        raise typer.BadParameter(f"{expires!r} is not a time of up to 10 years; write 30m, 12h, 90d or 52w")
     with told():
         clients = opened(data_dir, master_key_file).clients
-        issued = clients.create_token(name, _scopes(scope), int(match[1]) * _SECONDS[match[2]])
+        issued = clients.create_token(name, _scopes(scope), lifetime)
     typer.echo(issued.secret)
 
 
@@ -128,7 +129,7 @@ def token_list(
 def _show_credentials(credentials: list["Credential"], as_json: bool) -> None:
     from otarium.domain.packages import timestamp
 
-    def row(one: "Credential") -> dict[str, Any]:
+    def described(one: "Credential") -> dict[str, Any]:
         return {
             "id": one.id,
             "name": one.name,
@@ -138,12 +139,9 @@ def _show_credentials(credentials: list["Credential"], as_json: bool) -> None:
             "revoked_at": timestamp(one.revoked_at) if one.revoked_at else None,
         }
 
-    rows = [row(one) for one in credentials]
+    rows = [described(one) for one in credentials]
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("id", "name", "scopes", "created", "expires", "revoked")
-    for one in rows:
-        values = [", ".join(value) if isinstance(value, list) else value or "" for value in one.values()]
-        table.add_row(*values)
-    Console().print(table)
+    columns = ("id", "name", "scopes", "created", "expires", "revoked")
+    show_table(columns, [[*(row | {"scopes": " ".join(row["scopes"])}).values()] for row in rows])

@@ -33,6 +33,10 @@ def told() -> Iterator[None]:
     except (Broken, Refusal) as error:
         typer.echo(f"otarium: {error}", err=True)
         raise typer.Exit(1) from None
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        typer.echo(f"otarium: {error.strerror or error}{where}", err=True)
+        raise typer.Exit(1) from None
     except ModuleNotFoundError as error:
         needed = f"this command needs the server ({error.name} is missing)"
         typer.echo(f"otarium: {needed}: pip install 'otarium[server]'", err=True)

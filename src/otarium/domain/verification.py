@@ -109,7 +109,7 @@ def trust_of(root: Verified) -> dict[str, Trust]:
     }
 
 
-def verify_roots(raws: Mapping[int, bytes], dialect: Dialect, now: int) -> dict[str, Trust]:
+def verify_roots(raws: Mapping[int, bytes], dialect: Dialect, now: int | None) -> dict[str, Trust]:
     """The chain 1, 2, ... N without a gap, each signed by its own and by its predecessor's root keys."""
     if sorted(raws) != list(range(1, len(raws) + 1)):
         raise Untrusted(f"the root versions {sorted(raws)} have a gap")

@@ -3,6 +3,7 @@
 The master key is not in it, so a backup alone opens no private key and no credential.
 """
 
+import os
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from otarium.domain.errors import Broken
 from otarium.services.ports import ArchivedBlobs, ArchivedCatalog
+
+WORK_PREFIX = "backup-"
+"""Of the directory with hard links that a running backup has in the data directory."""
 
 
 def write(
@@ -26,20 +30,23 @@ def write(
     """
     if target.exists():
         raise Broken(f"{target} exists already; name another file")
-    with tempfile.TemporaryDirectory(prefix="backup-", dir=work_parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=work_parent) as folder:
         work = Path(folder)
         hashes = catalog.copy_to(work / "catalog.sqlite")
         for sha256 in hashes:
             if not blobs.link(sha256, work / sha256):
                 raise Broken(f"the blob {sha256} is missing; run `otarium verify`")
-        partial = target.with_name(target.name + ".partial")
-        try:
-            with tarfile.open(partial, "w") as tar:
-                tar.add(work / "catalog.sqlite", "catalog.sqlite")
-                for sha256 in hashes:
-                    tar.add(work / sha256, blobs.archive_name(sha256))
-                    progress((work / sha256).stat().st_size)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with target.open("xb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            try:
+                with tarfile.open(fileobj=file, mode="w") as tar:
+                    tar.add(work / "catalog.sqlite", "catalog.sqlite")
+                    for sha256 in hashes:
+                        tar.add(work / sha256, blobs.archive_name(sha256))
+                        progress((work / sha256).stat().st_size)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
         return len(hashes)

@@ -77,9 +77,13 @@ class Clients:
         """By id or by name."""
         now = self._clock.now()
         with self._catalog.write() as tx:
-            ids = [token.id for token in tx.credentials.tokens() if token_id in (token.id, token.name)]
+            ids = [
+                token.id
+                for token in tx.credentials.tokens()
+                if token_id in (token.id, token.name) and self._is_active(token, now)
+            ]
             if not ids:
-                raise NotFound(f"There is no token {token_id}; see `otarium token list`.")
+                raise NotFound(f"There is no active token {token_id}; see `otarium token list`.")
             if len(ids) > 1:
                 raise Conflict(f"{len(ids)} tokens are named {token_id}; revoke by id: {', '.join(ids)}.")
             tx.credentials.revoke_token(ids[0], now)
@@ -126,11 +130,13 @@ class Clients:
             token = tx.credentials.token(token_id)
         expected = token.digest if token else b"\0" * 32
         matches = hmac.compare_digest(expected, self._digest(secret))
-        if token is None or not matches or token.revoked_at is not None:
-            raise refused
-        if token.expires_at is not None and token.expires_at <= self._clock.now():
+        if token is None or not matches or not self._is_active(token, self._clock.now()):
             raise refused
         return Actor(f"client:{token.client_id}" if token.client_id else f"token:{token.id}", token.scopes)
+
+    @staticmethod
+    def _is_active(token: Credential, now: int) -> bool:
+        return token.revoked_at is None and (token.expires_at is None or now < token.expires_at)
 
     def _digest(self, secret: str) -> bytes:
         return hmac.new(self._pepper, b"credential-v1|" + secret.encode(), hashlib.sha256).digest()

@@ -6,15 +6,15 @@ both dialects, I5 rows, signed targets and blobs agree, I9 nothing is there by h
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from otarium.domain.errors import Broken
 from otarium.domain.names import Sha256
-from otarium.domain.packages import Package
+from otarium.domain.packages import Entry, Package, timestamp
 from otarium.domain.release import Release
 from otarium.domain.roles import TARGETS, Dialect, RoleFile
-from otarium.domain.verification import Untrusted, Verified, verify_file, verify_listed, verify_roots
+from otarium.domain.verification import Trust, Untrusted, Verified, verify_file, verify_listed, verify_roots
 from otarium.services.metadata import load_release
 from otarium.services.ports import BlobStore, Catalog, Clock, Transaction
 
@@ -62,9 +62,7 @@ class Verification:
             if release is not None:
                 self._report.release = release.number
                 self._check_chains(tx, release)
-                rows = self._check_rows(tx, release)
-            else:
-                rows = list(self._packages(tx))
+            rows = self._check_rows(tx, release)
             known = {row.sha256: row for row in tx.blobs.every()}
         self._check_blobs(rows, frozenset(sha for sha, row in known.items() if not row.dying))
         for sha256 in self._blobs.orphans(frozenset(known), self._clock.now() - ORPHAN_SECONDS):
@@ -72,9 +70,6 @@ class Verification:
                 f"the blob {sha256} belongs to no package; the next sweep removes it"
             )
         return self._report
-
-    def _packages(self, tx: Transaction) -> Iterator[Package]:
-        return (package for package, _ in tx.packages.every())
 
     def _check_role_files(self, tx: Transaction) -> None:
         """I2, I3: records agree with bytes, no version of the targets key twice, none above its counter."""
@@ -100,42 +95,60 @@ class Verification:
         for dialect in Dialect:
             try:
                 raws = {version: file.in_dialect(dialect).raw for version, file in roots.items()}
-                self._check_chain(raws, release, dialect)
+                trust = verify_roots(raws, dialect, None)
+                self._check_chain(trust, release, dialect)
             except Untrusted as error:
                 self._report.broken.append(f"I4 /{dialect}: {error}")
+            else:
+                self._check_keys(tx, trust)
+        for file in release.files():
+            if file.expires <= self._clock.now():
+                problem = f"{file.role} expired at {timestamp(file.expires)}; a running server renews it"
+                self._report.warnings.append(problem)
 
-    def _check_chain(self, roots: dict[int, bytes], release: Release, dialect: Dialect) -> None:
-        now = self._clock.now()
-        trust = verify_roots(roots, dialect, now)
+    def _check_keys(self, tx: Transaction, trust: Mapping[str, Trust]) -> None:
+        """Without these nothing could be signed again."""
+        held = {key.key_id for key in tx.keys.every()}
+        for role, trusted in trust.items():
+            if not held & set(trusted.keys):
+                self._report.broken.append(f"I4 the private {role} key is not in the catalog")
 
+    def _check_chain(self, trust: Mapping[str, Trust], release: Release, dialect: Dialect) -> None:
         def check(file: RoleFile, role: str, listing: Verified | None) -> Verified:
             raw = file.in_dialect(dialect).raw
             if listing is not None:
                 verify_listed(raw, f"{file.role}.json", listing)
-            verified = verify_file(raw, file.role, dialect, trust[role], now)
+            verified = verify_file(raw, file.role, dialect, trust[role], None)
             if verified.version != file.version:
                 raise Untrusted(f"{file.role} is stored as version {file.version}, says {verified.version}")
             return verified
 
-        timestamp = check(release.timestamp, "timestamp", None)
-        snapshot = check(release.snapshot, "snapshot", timestamp)
+        snapshot = check(release.snapshot, "snapshot", check(release.timestamp, "timestamp", None))
         for shelf in release.shelves.values():
             check(shelf, TARGETS, snapshot)
 
-    def _check_rows(self, tx: Transaction, release: Release) -> list[Package]:
+    def _check_rows(self, tx: Transaction, release: Release | None) -> list[Package]:
         """I5: what is signed is exactly what the rows say."""
         rows, entries = [], {dialect: list[bytes]() for dialect in Dialect}
-        for package, stored in tx.packages.every():
+        for package, stored in self._readable(tx):
             rows.append(package)
             if package.entry() != stored:
                 self._report.broken.append(f"I5 {package.id}: its row and its signed entry differ")
             entries[Dialect.UPTANE].append(stored.uptane)
             entries[Dialect.TUF].append(stored.tuf)
+        if release is None:
+            return rows
         for dialect, expected in entries.items():
             raw = release.shelves[TARGETS].in_dialect(dialect).raw
             if b'"targets":{' + b",".join(expected) + b"}" not in raw:
                 self._report.broken.append(f"I5 /{dialect}/targets.json does not list what the catalog lists")
         return rows
+
+    def _readable(self, tx: Transaction) -> Iterator[tuple[Package, Entry]]:
+        try:
+            yield from tx.packages.every()
+        except (ValueError, KeyError, TypeError) as error:
+            self._report.broken.append(f"I5 a row cannot be read: {error}")
 
     def _check_blobs(self, rows: list[Package], live: frozenset[Sha256]) -> None:
         """I1, I9: the bytes of every package, whole."""

@@ -20,6 +20,7 @@ from otarium.web import limits, wire
 from otarium.web.context import Web, published
 from otarium.web.errors import UnsupportedMediaType
 from otarium.web.gate import package_id_of
+from otarium.web.http import header
 
 HttpRequest = Request[Any, Any, Any]
 JSON = "application/json"
@@ -63,15 +64,17 @@ async def post_packages(request: HttpRequest, writer: Actor, web: Web) -> Respon
     query = wire.query(request.scope["query_string"], wire.UploadQuery)
     headers = dict(request.headers.items())
     upload = query.to_domain(_content_length(headers), wire.content_digest(headers))
-    with web.admission.admit(upload.length):
-        return _package(await _receive(request, writer, web, upload))
+    with web.admission.admit(upload.length) as ticket:
+        return _package(await _receive(request, writer, web, upload, ticket))
 
 
-async def _receive(request: HttpRequest, writer: Actor, web: Web, upload: Upload) -> Package:
+async def _receive(
+    request: HttpRequest, writer: Actor, web: Web, upload: Upload, ticket: limits.Ticket
+) -> Package:
     announced = web.admission.announced - upload.length
     staged = await web.writing(web.packages.begin_upload, writer, upload, announced)
     try:
-        await limits.pump(request.receive, staged, web.pace, web.writers)
+        await limits.pump(request.receive, staged, ticket, web.pace, web.writers)
         publishing = await web.writing(web.packages.finish_upload, writer, upload, staged)
         return await published(publishing)
     except BaseException:
@@ -96,7 +99,7 @@ async def get_package(package_id: str, reader: Actor, web: Web) -> Response[byte
 @patch("/packages/{package_id:str}", name="patch_packages_packageid")
 async def patch_package(request: HttpRequest, package_id: str, writer: Actor, web: Web) -> Response[bytes]:
     edit = wire.body(await _json_body(request, web), wire.EditBody).to_domain()
-    if_match = request.headers.get("if-match")
+    if_match = header(request.scope, b"if-match")
     for candidate in package_id_of(package_id):
         try:
             return _package(await published(web.packages.edit(writer, candidate, edit, if_match)))
@@ -107,7 +110,7 @@ async def patch_package(request: HttpRequest, package_id: str, writer: Actor, we
 
 @delete("/packages/{package_id:str}", name="delete_packages_packageid", status_code=200)
 async def delete_package(request: HttpRequest, package_id: str, writer: Actor, web: Web) -> Response[bytes]:
-    if_match = request.headers.get("if-match")
+    if_match = header(request.scope, b"if-match")
     for candidate in package_id_of(package_id):
         try:
             await published(web.packages.delete(writer, candidate, if_match))

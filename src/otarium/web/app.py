@@ -15,7 +15,7 @@ from otarium.web import api, errors, gate, oauth, openapi, ui
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.device import DeviceApp
-from otarium.web.http import send_error
+from otarium.web.http import bodiless, send_error
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -32,6 +32,8 @@ def make_app(web: Web) -> Asgi:
             return
         try:
             gate.enter(scope)
+            if scope["method"] == "HEAD" and not scope["path"].startswith(gate.DEVICE_PATHS):
+                scope["method"], send = "GET", bodiless(send)
             inner = device if scope["path"].startswith(gate.DEVICE_PATHS) else framework
             await inner(scope, receive, send)  # type: ignore[arg-type]
         except Exception as error:

@@ -40,6 +40,12 @@ class Web:
     page_size: int = field(default=1000)
     """Longer lists are streamed in chunks."""
 
+    @property
+    def cache_forever(self) -> bytes:
+        """For what never changes; where a token is needed, shared caches must not hand it out without."""
+        audience = b"private" if self.devices_need_token else b"public"
+        return audience + b", max-age=31536000, immutable"
+
     async def reading(self, call: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.readers, call, *arguments)
 

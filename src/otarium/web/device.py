@@ -18,7 +18,7 @@ from otarium.domain.names import Sha256
 from otarium.domain.packages import Content
 from otarium.domain.roles import ROLE_NAMES, Dialect, RoleFile
 from otarium.services.downloads import require_bytes
-from otarium.web import wire
+from otarium.web import gate
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.downloads import send_blob
@@ -39,7 +39,7 @@ class DeviceApp:
     def __init__(self, web: Web, authenticator: Authenticator) -> None:
         self._web = web
         self._authenticator = authenticator
-        self._replies = MetadataReplies()
+        self._replies = MetadataReplies(web)
         self._blind = False
 
     async def __call__(self, scope: Scope_, _receive: Callable[[], Awaitable[Any]], send: Send) -> None:
@@ -109,11 +109,10 @@ class DeviceApp:
         return (credential or str((scope.get("client") or ("",))[0])).encode("utf-8", "replace")
 
     async def _send_target(self, scope: Scope_, send: Send) -> None:
-        raw = scope["raw_path"]
-        name = (raw.decode("latin-1") if isinstance(raw, bytes) else raw).partition("/targets/")[2]
+        name = gate.path_text(scope["raw_path"]).partition("/targets/")[2]
         # tuf-js leaves a `%` in a name as it is; then the hash in front is enough to find the bytes.
         with suppress(Invalid):
-            name = wire.decode_path(name)
+            name = gate.decode_path(name)
         content, hashed = await self._web.reading(self._resolve, name)
         content = require_bytes(content, name)
         if content.location is not None:

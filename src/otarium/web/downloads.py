@@ -9,7 +9,7 @@ from otarium.domain.errors import RangeNotSatisfiable, Unavailable
 from otarium.domain.names import Sha256
 from otarium.web.context import Web
 from otarium.web.http import Headers, Send, header
-from otarium.web.metadata import matches
+from otarium.web.metadata import NO_CACHE, matches
 
 CHUNK_BYTES = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -26,7 +26,7 @@ async def send_blob(scope: dict[str, Any], send: Send, web: Web, sha256: Sha256,
         headers: Headers = [
             (b"etag", etag.encode()),
             (b"accept-ranges", b"bytes"),
-            (b"cache-control", b"public, max-age=31536000, immutable" if immutable else b"no-cache"),
+            (b"cache-control", web.cache_forever if immutable else NO_CACHE),
         ]
         condition = header(scope, b"if-none-match")
         if condition is not None and matches(condition, etag):
@@ -51,7 +51,7 @@ def _asked_range(scope: dict[str, Any], etag: str, size: int) -> range | None:
     Several ranges, other units and nonsense are answered with everything, as RFC 9110 14.2 allows.
     """
     asked = header(scope, b"range")
-    if asked is None or (header(scope, b"if-range") or etag) != etag:
+    if asked is None or scope["method"] == "HEAD" or (header(scope, b"if-range") or etag) != etag:
         return None
     match = _RANGE.fullmatch(asked.strip().lower().replace(" ", ""))
     if match is None or not (match[1] or match[2]):

@@ -1,6 +1,6 @@
 """Plain ASGI answers for the paths that the framework does not handle."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,10 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 
-def header(scope: dict[str, Any], name: bytes) -> str | None:
-    """The first value of a header, by its lower-case name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return None
+def header(scope: Mapping[str, Any], name: bytes) -> str | None:
+    """A header by its lower-case name; several lines of it are one list (RFC 9110 5.3)."""
+    lines = [str(value, "latin-1") for key, value in scope["headers"] if key == name]
+    return ", ".join(lines) if lines else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,15 @@ class Reply:
         await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length]})
         body = b"" if scope["method"] == "HEAD" else self.body
         await send({"type": "http.response.body", "body": body})
+
+
+def bodiless(send: Send) -> Send:
+    """For HEAD on paths that only know GET: the same headers, no body."""
+
+    async def without_body(message: dict[str, Any]) -> None:
+        await send(message | {"body": b""} if message["type"] == "http.response.body" else message)
+
+    return without_body
 
 
 async def send_error(send: Send, error: Exception, *, head: bool = False) -> None:

@@ -45,20 +45,34 @@ class Admission:
         self.announced = 0
 
     @contextmanager
-    def admit(self, length: int) -> Iterator[None]:
+    def admit(self, length: int) -> Iterator["Ticket"]:
         """Raises Unavailable when all places are taken."""
         if self._running >= self._at_once:
             raise Unavailable("Too many uploads are running; try again in a moment.", retry_after=5)
+        ticket = Ticket(self, length)
         self._running += 1
         self.announced += length
         try:
-            yield
+            yield ticket
         finally:
             self._running -= 1
-            self.announced -= length
+            ticket.written(ticket.left)
 
 
-async def pump(receive: Receive, staged: StagedBlob, pace: Pace, pool: Executor) -> None:
+class Ticket:
+    """One upload's part of what is announced; falls as its bytes are written."""
+
+    def __init__(self, admission: Admission, length: int) -> None:
+        self._admission = admission
+        self.left = length
+
+    def written(self, count: int) -> None:
+        count = min(count, self.left)
+        self.left -= count
+        self._admission.announced -= count
+
+
+async def pump(receive: Receive, staged: StagedBlob, ticket: Ticket, pace: Pace, pool: Executor) -> None:
     """Move a request body into `staged`. Raises TooSlow, ClientGone, or what writing raises."""
     loop = asyncio.get_running_loop()
     started = time.monotonic()
@@ -78,6 +92,7 @@ async def pump(receive: Receive, staged: StagedBlob, pace: Pace, pool: Executor)
                 if writing is not None:
                     await writing
                 writing = loop.run_in_executor(pool, staged.write, b"".join(waiting))
+                ticket.written(waiting_bytes)
                 waiting, waiting_bytes = [], 0
     finally:
         if writing is not None:

@@ -8,12 +8,12 @@ from collections import OrderedDict
 from typing import Any
 
 from otarium.domain.roles import SignedRole
+from otarium.web.context import Web
 from otarium.web.http import Headers, Send
 
 _GZIP_FROM_BYTES = 1024
-_KEPT = 64
-_NO_CACHE = b"no-cache"
-_FOREVER = b"public, max-age=31536000, immutable"
+_KEPT_BYTES = 32 * 1024 * 1024
+NO_CACHE = b"no-cache"
 _NO_BODY = {"type": "http.response.body", "body": b""}
 
 
@@ -32,7 +32,8 @@ class _Variant:
 class MetadataReply:
     """A file that answers conditional and compressed requests."""
 
-    def __init__(self, signed: SignedRole, cache: bytes) -> None:
+    def __init__(self, web: Web, signed: SignedRole, cache: bytes) -> None:
+        self._web = web
         self._signed = signed
         self._headers: Headers = [
             (b"content-type", b"application/json"),
@@ -42,16 +43,20 @@ class MetadataReply:
         self._identity = _Variant(signed.raw, f'"{signed.sha256}"', self._headers)
         self._gzip: _Variant | None = None
 
+    @property
+    def length(self) -> int:
+        return self._signed.length
+
     async def send(self, scope: dict[str, Any], send: Send) -> None:
         accepted = condition = None
         for name, value in scope["headers"]:
             if name == b"accept-encoding":
                 accepted = value
             elif name == b"if-none-match":
-                condition = str(value, "latin-1")
+                condition = str(value, "latin-1") if condition is None else f"{condition}, {value.decode()}"
         variant = self._identity
         if accepted is not None and self._signed.length >= _GZIP_FROM_BYTES and _takes_gzip(accepted):
-            variant = self._compressed()
+            variant = await self._compressed()
         if condition is not None and matches(condition, variant.etag):
             await send(variant.not_modified)
             await send(_NO_BODY)
@@ -59,9 +64,9 @@ class MetadataReply:
             await send(variant.start)
             await send(_NO_BODY if scope["method"] == "HEAD" else variant.body)
 
-    def _compressed(self) -> _Variant:
+    async def _compressed(self) -> _Variant:
         if self._gzip is None:
-            body = gzip.compress(self._signed.raw, 6, mtime=0)
+            body = await self._web.reading(gzip.compress, self._signed.raw, 6)
             headers = [*self._headers, (b"content-encoding", b"gzip")]
             self._gzip = _Variant(body, f'"{self._signed.sha256}-gzip"', headers)
         return self._gzip
@@ -82,22 +87,25 @@ def matches(condition: str, etag: str) -> bool:
 
 
 class MetadataReplies:
-    """The answers for the files asked for last."""
+    """The answers for the files asked for last, bounded in bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._size = 0
         self._kept: OrderedDict[tuple[str, bytes], MetadataReply] = OrderedDict()
 
     def plain(self, signed: SignedRole) -> MetadataReply:
-        return self._reply(signed, _NO_CACHE)
+        return self._reply(signed, NO_CACHE)
 
     def versioned(self, signed: SignedRole) -> MetadataReply:
-        return self._reply(signed, _FOREVER)
+        return self._reply(signed, self._web.cache_forever)
 
     def _reply(self, signed: SignedRole, cache: bytes) -> MetadataReply:
         key = (signed.sha256, cache)
         reply = self._kept.get(key)
         if reply is None:
-            reply = self._kept[key] = MetadataReply(signed, cache)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            reply = self._kept[key] = MetadataReply(self._web, signed, cache)
+            self._size += signed.length
+            while self._size > _KEPT_BYTES and len(self._kept) > 1:
+                self._size -= self._kept.popitem(last=False)[1].length
         return reply

@@ -84,6 +84,8 @@ async def _form(request: Request[Any, Any, Any], web: Web) -> dict[str, str]:
 async def _client(request: Request[Any, Any, Any], web: Web, form: dict[str, str]) -> Credential:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
+        if "client_secret" in form:
+            raise OAuthError(400, "invalid_request", "Send the secret in the body or as Basic, not both.")
         try:
             client_id, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
         except (binascii.Error, ValueError):

@@ -19,12 +19,17 @@ _SCHEMAS: list[tuple[str, Any]] = [
 ]
 _PARAMETERS = {
     "nameContains": "Case-insensitive substring of the name.",
+    "name": "With exactly this name.",
+    "version": "With exactly this version.",
+    "hasSBOM": "With, or without, a document in `supplyChainInfo`.",
+    "hardwareId": "The hardware the package is for; may be repeated.",
     "idContains": "Case-insensitive substring of the package id.",
     "packageSource": "Any of these sources; `targets.json` is this repository.",
     "hardwareIds": "For any of these hardware ids.",
     "hashes": "With any of these SHA-256 hashes.",
     "packageIds": "Any of these ids; an id is `{name}-{version}`.",
-    "limit": "At most this many; a large page is streamed.",
+    "offset": "How many to skip; 0 by default.",
+    "limit": "At most this many, 50 by default; a large page is streamed.",
 }
 
 
@@ -38,6 +43,7 @@ def query_parameters(struct: type[msgspec.Struct]) -> list[dict[str, Any]]:
     parameters = []
     for name, stated in schema["properties"].items():
         parameter: dict[str, Any] = {"name": name, "in": "query", "schema": _openapi_30(stated)}
+        parameter["schema"].pop("nullable", None)  # a parameter that is not null is left out
         if name in schema.get("required", ()):
             parameter["required"] = True
         if name in ("sortBy", "sortDirection"):

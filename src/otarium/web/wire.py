@@ -8,7 +8,7 @@ import base64
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -268,16 +268,6 @@ def _convert(values: object, into: type[T], what: str, *, strict: bool) -> T:
             raise Invalid(f"{what} '{missing[1]}' is missing.", description=text) from None
         where = f"{what} '{name}' was malformed" if name else "The request was malformed"
         raise Invalid(f"{where}: {problem}.", description=text) from None
-
-
-def decode_path(raw: str) -> str:
-    """Percent-decode a raw path part once and strictly. Raises Invalid."""
-    if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
-        raise Invalid("The path has a % that is not followed by two hexadecimal digits; encode it as %25.")
-    try:
-        return unquote_to_bytes(raw).decode()
-    except UnicodeDecodeError:
-        raise Invalid("The path is not percent-encoded UTF-8.") from None
 
 
 def content_digest(headers: Mapping[str, str]) -> Sha256 | None:

@@ -1,0 +1,217 @@
+"""Who may do what: tokens, scopes, and that every route of the document asks for them."""
+
+import json
+import time
+
+import pytest
+
+from api.calls import ids, page, refused
+from api.traces import nothing_changes
+from harness import http, running_server, upload
+
+EXAMPLE_BODIES = {
+    "EditPackage": {"comment": "x"},
+    "PackageReference": {
+        "name": "access-ref",
+        "version": "1",
+        "sha256": "a" * 64,
+        "length": 1,
+        "uri": "https://example.com/x",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def tokens(server):
+    """By what they may do."""
+    made = {
+        "read": server.create_token("--scope", "packages:read", name="access-read"),
+        "write": server.create_token("--scope", "packages:write", name="access-write"),
+        "expired": server.create_token("--expires", "1s", name="access-expired"),
+        "revoked": server.create_token(name="access-revoked"),
+    }
+    server.run("token", "revoke", "access-revoked")
+    time.sleep(1.1)
+    return made
+
+
+def documented_calls(server):
+    """(method, path, scope) of everything in /openapi.json, under both bases."""
+    document = http(server, "GET", "/openapi.json", token=None).json
+    calls = []
+    for path, item in document["paths"].items():
+        servers = [one["url"] for one in item.get("servers", document["servers"])]
+        filled = path.replace("{packageId}", "access-none-1").replace("{source_file_name}", "none")
+        for method, operation in item.items():
+            if method in ("get", "post", "patch", "delete", "put"):
+                scope = "read" if method == "get" else "write"
+                body = operation.get("requestBody", {}).get("content", {})
+                for base in servers:
+                    calls.append((method.upper(), base.removeprefix(server.url) + filled, scope, body))
+    return calls
+
+
+def attempt(server, method, path, body, token):
+    content, headers = None, {}
+    if "application/json" in body:
+        schema = body["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        content, headers = json.dumps(EXAMPLE_BODIES[schema]).encode(), {"Content-Type": "application/json"}
+    elif body:
+        path += "?name=access-up&version=1&targetFormat=BINARY"
+        content = b"x"
+    return http(server, method, path, body=content, headers=headers, token=token)
+
+
+def test_the_document_names_every_call_under_both_bases(server):
+    calls = documented_calls(server)
+    assert len(calls) == 2 * 8 + 1
+    assert {path.split("/packages")[0] for _, path, _, _ in calls} == {
+        "/api/v2beta",
+        "/api/v2",
+        "/api/otarium/v1",
+    }
+
+
+def test_every_call_is_401_without_a_valid_token(server, tokens):
+    wrong = [None, "nonsense", tokens["read"][:-1], tokens["read"] + "x", tokens["expired"], tokens["revoked"]]
+    with nothing_changes(server):
+        for method, path, _, body in documented_calls(server):
+            for token in wrong:
+                answer = attempt(server, method, path, body, token)
+                refused(answer, 401, "unauthorized")
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer ", "Token x", "", "Bearer x, Bearer y", "é"])
+def test_anything_else_in_the_header_is_401_too(server, header):
+    headers = {"Authorization": header.encode().decode("latin-1")}
+    refused(http(server, "GET", "/api/v2beta/packages", token=None, headers=headers), 401, "unauthorized")
+
+
+def test_a_token_in_the_query_or_as_another_header_lets_nobody_in(server):
+    path = f"/api/v2beta/packages?access_token={server.token}"
+    refused(http(server, "GET", path, token=None, headers={"X-Ats-Namespace": "default"}), 401)
+
+
+def test_every_call_is_403_with_the_other_scope_alone_and_answered_with_its_own(server, tokens):
+    other = {"read": "write", "write": "read"}
+    with nothing_changes(server):
+        for method, path, scope, body in documented_calls(server):
+            answer = attempt(server, method, path, body, tokens[other[scope]])
+            refused(answer, 403, "forbidden", f"packages:{scope}")
+    for method, path, scope, body in documented_calls(server):
+        status = attempt(server, method, path, body, tokens[scope]).status
+        assert status == 200 or (status == 404 and "none" in path), (method, path, status)
+    for package_id in ("access-up-1", "access-ref-1"):
+        http(server, "DELETE", f"/api/v2beta/packages/{package_id}")
+
+
+def test_bearer_is_taken_in_any_case(server, tokens):
+    headers = {"Authorization": f"bearer {tokens['read']}"}
+    assert http(server, "GET", "/api/v2beta/packages", token=None, headers=headers).status == 200
+
+
+def test_documentation_health_and_metadata_need_no_token_on_loopback(server):
+    for path in ("/openapi.json", "/docs", "/health/live", "/health/ready", "/repo/root.json", "/tuf/1.root.json"):
+        assert http(server, "GET", path, token=None).status == 200, path
+
+
+def test_a_token_is_shown_once_and_stored_nowhere(server):
+    token = server.create_token(name="access-secret")
+    assert len(token) > 40
+    secret = token.rpartition("_")[2].encode()
+    client_id, client_secret = server.create_client(name="access-client")
+    for path in server.data_dir.rglob("*"):
+        if path.is_file() and path.name != "first-client.json":
+            content = path.read_bytes()
+            assert secret not in content, path
+            assert client_secret.encode() not in content, path
+    listed = server.run("token", "list").stdout + server.run("token", "list", "--json").stdout
+    listed += server.run("client", "list", "--json").stdout
+    assert client_id in listed
+    assert token not in listed
+    assert client_secret not in listed
+    assert token not in server.log_tail(1_000_000)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Two workers, reachable from other machines, with a token for devices, behind another name."""
+    options = ("--host", "0.0.0.0", "--device-access", "token", "--public-url", "https://ota.example.com/")
+    folder = tmp_path_factory.mktemp("pair") / "data"
+    with running_server(folder, *options, workers=2) as running:
+        upload(running, "device", "1", b"for devices")
+        yield running
+
+
+DEVICE_PATHS = [
+    "/repo/timestamp.json",
+    "/repo/1.root.json",
+    "/repo/targets/device-1",
+    "/tuf/timestamp.json",
+    "/tuf/1.root.json",
+    "/tuf/targets/device-1",
+    "/tuf/none.json",
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_device_access_by_token_asks_for_packages_read_everywhere_below_repo_and_tuf(pair, method):
+    reader = pair.create_token("--scope", "packages:read", name=f"device-read-{method}")
+    writer = pair.create_token("--scope", "packages:write", name=f"device-write-{method}")
+    for path in DEVICE_PATHS:
+        for token, status in ((None, 401), ("nonsense", 401), (writer, 403)):
+            assert http(pair, method, path, token=token).status == status, path
+        assert http(pair, method, path, token=reader).status == (404 if "none" in path else 200), path
+    refused(http(pair, "GET", DEVICE_PATHS[0], token=None), 401, "unauthorized")
+    assert http(pair, "GET", "/health/ready", token=None).status == 200
+
+
+def test_a_revocation_counts_on_every_worker_within_five_seconds(pair):
+    client_id, secret = pair.create_client(name="revoked")
+    path = "/auth/realms/ota-users/protocol/openid-connect/token"
+    form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}".encode()
+    granted = http(pair, "POST", path, body=form, token=None).json["access_token"]
+    plain = pair.create_token(name="revoked-token")
+    for token in (granted, plain):
+        assert {_status(pair, token) for _ in range(20)} == {200}  # both workers know it now
+    pair.run("client", "revoke", client_id)
+    pair.run("token", "revoke", "revoked-token")
+    time.sleep(5)
+    for token in (granted, plain):
+        assert {_status(pair, token) for _ in range(40)} == {401}
+    assert http(pair, "POST", path, body=form, token=None).json["error"] == "invalid_client"
+
+
+def _status(server, token):
+    return http(server, "GET", "/api/v2/packages?limit=0", token=token).status
+
+
+def test_a_rotated_client_gets_a_new_secret_and_the_old_one_ends(pair):
+    client_id, old = pair.create_client(name="rotated")
+    new = json.loads(pair.run("client", "rotate", client_id, "--json").stdout)
+    assert new["client_id"] == client_id
+    path = "/auth/realms/ota-users/protocol/openid-connect/token"
+    for secret, status in ((old, 401), (new["client_secret"], 200)):
+        form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}".encode()
+        assert http(pair, "POST", path, body=form, token=None).status == status
+
+
+def test_absolute_urls_come_from_the_public_url_and_never_from_the_host_header(pair):
+    evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    for path in ("/openapi.json", "/docs", "/", "/nothing"):
+        answer = http(pair, "GET", path, headers=evil, token=None)
+        assert b"evil.example" not in answer.body, path
+        assert "evil.example" not in str(answer.headers), path
+    document = http(pair, "GET", "/openapi.json", headers=evil, token=None).json
+    bases = [one["url"] for one in document["servers"]]
+    assert bases == ["https://ota.example.com/api/v2beta", "https://ota.example.com/api/v2"]
+
+
+def test_another_address_than_loopback_is_refused_until_device_access_is_said(server, tmp_path):
+    done = server.run("serve", "--host", "0.0.0.0", "--port", "1", check=False)
+    assert done.returncode != 0
+    assert "--device-access" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert page(server)["limit"] == 50
+    assert ids(server, "name=access-none") == []
