@@ -3,7 +3,6 @@
 The only importer of adapters, and wired by hand: what depends on what can be read here top to bottom.
 """
 
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +81,8 @@ def open_repository(settings: Settings, clock: Clock | None = None) -> Repositor
     storage = settings.storage
     catalog = SqliteCatalog(storage.database, readers=settings.http.reader_threads)
     master = keystore.MasterKey(storage.master_key)
+    for key in authority.keys_of(catalog):
+        master.unseal(key)
     clients = Clients(catalog, clock, master.derive("credentials"))
     return Repository(settings, catalog, FileBlobStore(storage.blobs), master, clients, clock)
 
@@ -94,8 +95,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
     migrations.upgrade(storage.database)
     repository = open_repository(settings, clock)
     repository.blobs.prepare()
-    for left in storage.data_dir.glob(f"{backup.WORK_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    backup.clear_abandoned(storage.data_dir)
     if not authority.keys_of(repository.catalog):
         authority.create(repository.catalog, keystore.generate(repository.master), repository.clock)
     publisher, _ = repository.publisher()

@@ -64,21 +64,20 @@ def serve(settings: Settings, banner: "Banner") -> None:
         os.environ.update(bootstrap.environment_of(settings), **{_MAIN_PID: str(os.getpid())})
         # Spawned rather than forked: a fork would carry open database handles into the workers.
         multiprocessing.set_start_method("spawn", force=True)
-        _granian(settings).serve()
+        _granian(settings).serve(target_loader=worker, wrap_loader=False)
 
 
 def _granian(settings: Settings) -> MPServer:
     http = settings.http
     return MPServer(
-        "otarium.server:worker",
-        factory=True,
+        "otarium",
         address=http.host,
         port=http.port,
         interface=Interfaces.ASGI,
         workers=http.workers,
         websockets=False,
         respawn_failed_workers=True,
-        workers_kill_timeout=max(1, http.drain_seconds),
+        workers_kill_timeout=max(1, http.drain_seconds - 1),
         log_dictconfig=LOGGING,
     )
 
@@ -152,6 +151,8 @@ class Banner:
             f'Uptane devices {base}/repo         (sota.toml: [uptane] repo_server = "{base}/repo")',
             f"TUF clients    {base}/tuf/         (targets at {base}/tuf/targets/)",
         ]
+        if not settings.http.is_loopback and settings.http.public_url is None:
+            lines.append("Warning        set --public-url to what clients call this server")
         if settings.http.device_access == "token":
             lines.append("Device access  bearer token; Uptane devices send none: use public, or a proxy")
         if issued is None:

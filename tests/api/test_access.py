@@ -73,7 +73,14 @@ def test_the_document_names_every_call_under_both_bases(server):
 
 
 def test_every_call_is_401_without_a_valid_token(server, tokens):
-    wrong = [None, "nonsense", tokens["read"][:-1], tokens["read"] + "x", tokens["expired"], tokens["revoked"]]
+    wrong = [
+        None,
+        "nonsense",
+        tokens["read"][:-1],
+        tokens["read"] + "x",
+        tokens["expired"],
+        tokens["revoked"],
+    ]
     with nothing_changes(server):
         for method, path, _, body in documented_calls(server):
             for token in wrong:
@@ -82,7 +89,9 @@ def test_every_call_is_401_without_a_valid_token(server, tokens):
                 assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer ", "Token x", "", "Bearer x, Bearer y", "é"])
+@pytest.mark.parametrize(
+    "header", ["Basic YTpi", "Bearer", "Bearer ", "Token x", "", "Bearer x, Bearer y", "é"]
+)
 def test_anything_else_in_the_header_is_401_too(server, header):
     headers = {"Authorization": header.encode().decode("latin-1")}
     refused(http(server, "GET", "/api/v2beta/packages", token=None, headers=headers), 401, "unauthorized")
@@ -112,7 +121,14 @@ def test_bearer_is_taken_in_any_case(server, tokens):
 
 
 def test_documentation_health_and_metadata_need_no_token_on_loopback(server):
-    for path in ("/openapi.json", "/docs", "/health/live", "/health/ready", "/repo/root.json", "/tuf/1.root.json"):
+    for path in (
+        "/openapi.json",
+        "/docs",
+        "/health/live",
+        "/health/ready",
+        "/repo/root.json",
+        "/tuf/1.root.json",
+    ):
         assert http(server, "GET", path, token=None).status == 200, path
 
 

@@ -14,7 +14,9 @@ from api.calls import refused, upload_path
 from api.traces import agreed, traces
 from harness import http, running_server, upload
 
-METADATA = [f"/{dialect}/{role}.json" for dialect in ("repo", "tuf") for role in ("timestamp", "snapshot", "targets")]
+METADATA = [
+    f"/{dialect}/{role}.json" for dialect in ("repo", "tuf") for role in ("timestamp", "snapshot", "targets")
+]
 JSON = {"Content-Type": "application/json"}
 REFERENCE = b'{"name":"r","version":"1","sha256":"%s","length":1,"uri":"http://x.example"}' % (b"a" * 64)
 WRITES = [

@@ -216,7 +216,16 @@ def test_hardware_ids_have_the_limits_of_an_upload(server, edited, hardware_ids)
 
 @pytest.mark.parametrize(
     "uri",
-    ["", "x", "/x", "ftp://example.com/x", "javascript:alert(1)", "file:///etc/passwd", "http://", "//example.com"]
+    [
+        "",
+        "x",
+        "/x",
+        "ftp://example.com/x",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "http://",
+        "//example.com",
+    ]
     + ["https://example.com/" + "x" * 2048, "https://exa mple.com/", "https://example.com/\n"],
 )
 def test_a_uri_is_http_of_at_most_two_kibibytes(server, edited, uri):
@@ -246,8 +255,12 @@ def test_any_text_is_a_comment_and_comes_back_as_it_was(server, edited, comment)
 
 META = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(st.characters(max_codepoint=0xFFFF, codec="utf-8"), max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.text(st.characters(max_codepoint=0xFFFF, codec="utf-8"), max_size=8), inner, max_size=4
+        )
+    ),
     max_leaves=12,
 )
 
@@ -266,6 +279,10 @@ def test_an_edit_of_an_unknown_package_is_404(server):
 
 def test_the_answer_to_a_patch_with_a_charset_or_without_a_type_is_the_package(server, edited):
     path, body = f"/api/v2beta/packages/{edited}", json.dumps({"comment": "typed"}).encode()
-    for kind in ({}, {"Content-Type": "application/json; charset=utf-8"}, {"Content-Type": "Application/JSON"}):
+    for kind in (
+        {},
+        {"Content-Type": "application/json; charset=utf-8"},
+        {"Content-Type": "Application/JSON"},
+    ):
         answer = http(server, "PATCH", path, body=body, headers=kind)
         assert (answer.status, answer.json["comment"]) == (200, "typed")

@@ -73,7 +73,8 @@ def test_a_json_body_that_cannot_be_taken_is_400_or_413(server, path, body, stat
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "x", "json"]
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "x", "json"],
 )
 def test_a_json_call_with_another_content_type_is_415(server, kind):
     upload(server, "errors", "1", b"x")

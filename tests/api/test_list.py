@@ -74,9 +74,7 @@ def test_every_filter_alone_finds_what_a_plain_list_would(shelf, name):
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(
-    query=st.fixed_dictionaries({}, optional=FILTERS | PAGING), brackets=st.booleans(), plus=st.booleans()
-)
+@given(query=st.fixed_dictionaries({}, optional=FILTERS | PAGING), brackets=st.booleans(), plus=st.booleans())
 def test_all_filters_orders_and_pages_together_find_what_a_plain_list_would(shelf, query, brackets, plus):
     check(shelf, query, brackets=brackets, plus=plus)
 
@@ -157,7 +155,16 @@ def test_a_malformed_query_is_400_that_names_the_parameter(shelf, query):
 
 def test_unknown_parameters_are_ignored(shelf):
     plain = page(shelf.server)
-    for query in ("packageId=x&ContentLength=5", "Limit=1", "limits[]=x", "[]=", "=", "&&", "%00=%00", "null"):
+    for query in (
+        "packageId=x&ContentLength=5",
+        "Limit=1",
+        "limits[]=x",
+        "[]=",
+        "=",
+        "&&",
+        "%00=%00",
+        "null",
+    ):
         assert page(shelf.server, query) == plain, query
 
 

@@ -31,7 +31,9 @@ def many(tmp_path_factory):
         yield running
 
 
-@pytest.mark.parametrize("query", ["", "sortBy=Filename&sortDirection=Asc", "nameContains=1&sortDirection=Asc"])
+@pytest.mark.parametrize(
+    "query", ["", "sortBy=Filename&sortDirection=Asc", "nameContains=1&sortDirection=Asc"]
+)
 def test_a_streamed_page_is_the_concatenation_of_small_pages(many, query):
     whole = page(many, f"{query}&limit={EVERYTHING}")
     assert (whole["offset"], whole["limit"]) == (0, EVERYTHING)

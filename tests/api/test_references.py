@@ -73,7 +73,9 @@ def test_an_edited_uri_is_where_its_paths_lead_from_then_on(server):
 @pytest.mark.parametrize("length", [0, 17])
 def test_an_ostree_commit_is_404_that_says_why(server, length):
     commit = f"{length:02x}" * 32
-    made = refer(server, name="ref/os", version=str(length), sha256=commit, length=length, targetFormat="OSTREE")
+    made = refer(
+        server, name="ref/os", version=str(length), sha256=commit, length=length, targetFormat="OSTREE"
+    )
     assert (made.status, made.json["pkgType"], made.json["size"]) == (200, "OSTREE", length)
     for path in (f"/repo/targets/ref/os-{length}", f"/tuf/targets/ref/{commit}.os-{length}"):
         refused(http(server, "GET", path), 404, None, "OSTree")

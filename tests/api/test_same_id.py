@@ -112,9 +112,7 @@ def test_a_deleted_version_comes_back_with_the_same_bytes_only_and_the_answer_ex
         for answer in (
             post(server, known, "1", b"other bytes, 15", HARDWARE),
             asked_first(server, known, {"Content-Length": 3}),
-            asked_first(
-                server, known, {"Content-Length": len(BODY), "X-Checksum-Sha256": "0" * 64}
-            ),
+            asked_first(server, known, {"Content-Length": len(BODY), "X-Checksum-Sha256": "0" * 64}),
         ):
             error = refused(answer, 409, "conflicting_entity", "deleted", "devices")
             assert "OTARIUM_REUSE_DELETED_VERSIONS" in error["msg"]

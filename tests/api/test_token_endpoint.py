@@ -83,7 +83,8 @@ def test_a_scope_may_be_asked_for_in_either_spelling(server, asked, granted):
 
 
 @pytest.mark.parametrize(
-    "scope", ["write:updates", "packages", "packages:read write:updates", "openid", "packages:*", "PACKAGES:READ"]
+    "scope",
+    ["write:updates", "packages", "packages:read write:updates", "openid", "packages:*", "PACKAGES:READ"],
 )
 def test_any_other_scope_is_invalid_scope(server, scope):
     refused_by_oauth(in_body(server, scope=scope), 400, "invalid_scope")
@@ -129,7 +130,13 @@ def test_only_client_credentials_are_granted(server, grant_type, error):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\xff=\xff", b"grant_type=client_credentials&grant_type=client_credentials", b'{"grant_type":"x"}', b"&" * 99]
+    [
+        b"",
+        b"\xff=\xff",
+        b"grant_type=client_credentials&grant_type=client_credentials",
+        b'{"grant_type":"x"}',
+        b"&" * 99,
+    ]
     + [b"a=" + b"x" * 2_000_000],
     ids=range(6),
 )

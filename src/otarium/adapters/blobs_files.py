@@ -5,11 +5,13 @@ transaction list it. Names come from hashes alone, never from users.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,14 +35,15 @@ class FileBlobStore:
             (self._root / f"{first:02x}").mkdir(exist_ok=True, mode=0o700)
 
     def clear_abandoned(self) -> None:
-        """Remove what is staged by processes that are gone: a worker that was killed cannot."""
+        """Remove what is staged by workers that were killed: nobody holds its lock any more."""
         for path in self._staging.iterdir():
-            if not Path("/proc", path.name.partition("-")[0]).exists():
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError), path.open("rb") as file, suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
     def stage(self) -> "FileStagedBlob":
         with _full_disk_is_a_refusal():
-            return FileStagedBlob(self, self._staging / f"{os.getpid()}-{secrets.token_hex(16)}")
+            return FileStagedBlob(self, self._staging / secrets.token_hex(16))
 
     def path(self, sha256: Sha256) -> Path:
         return self._root / sha256[:2] / sha256
@@ -83,6 +86,7 @@ class FileStagedBlob:
         self._store = store
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         self._hash = hashlib.sha256()
         self._length = 0
         self.sha256: Sha256 | None = None
@@ -102,7 +106,6 @@ class FileStagedBlob:
     def finish(self) -> tuple[Sha256, int]:
         with _full_disk_is_a_refusal():
             os.fsync(self._file)
-        self._close()
         self.sha256 = Sha256(self._hash.hexdigest())
         return self.sha256, self._length
 
@@ -113,6 +116,7 @@ class FileStagedBlob:
         with _full_disk_is_a_refusal():
             self._path.replace(target)
             _fsync_directory(target.parent)
+        self._close()
 
     def cancel(self) -> None:
         self._close()

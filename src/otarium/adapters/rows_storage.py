@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
 
 from otarium.adapters import tables
+from otarium.domain.errors import Broken
 from otarium.domain.names import Sha256
 from otarium.domain.release import Counters, Release
 from otarium.domain.roles import ROLE_NAMES, TARGETS, RoleFile, SignedRole
@@ -26,7 +27,10 @@ class RoleRows:
 
     def counters(self) -> Counters:
         columns = (_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp)
-        return Counters(*self._connection.execute(select(*columns)).one())
+        row = self._connection.execute(select(*columns)).first()
+        if row is None:
+            raise Broken("the catalog has no repository row")
+        return Counters(*row)
 
     def save(self, release: Release, previous: Release | None) -> None:
         known = {(file.role, file.version) for file in previous.files()} if previous else set()

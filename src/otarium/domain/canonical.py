@@ -58,7 +58,7 @@ def parse(raw: bytes, what: str = "The JSON body", max_members: int = MAX_MEMBER
     """Read JSON strictly: UTF-8, one value, no duplicate keys, no floats, integers within 2^53,
     at most 64 levels and `max_members` members. Raises Invalid.
     """
-    _check_depth(raw, what)
+    _check_depth(raw, what, 20 * max_members)
     members = 0
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -99,11 +99,13 @@ def parse(raw: bytes, what: str = "The JSON body", max_members: int = MAX_MEMBER
         ) from None
 
 
-def _check_depth(raw: bytes, what: str) -> None:
-    """Refuse deep nesting before the recursive parser meets it."""
+def _check_depth(raw: bytes, what: str, max_tokens: int) -> None:
+    """Refuse deep nesting, and masses of tiny values, before the recursive parser meets them."""
     depth = 0
     in_string = False
-    for token in re.finditer(rb'\\.|"|[\[{]|[\]}]', raw, re.DOTALL):
+    for count, token in enumerate(re.finditer(rb'\\.|"|[\[{]|[\]}]', raw, re.DOTALL)):
+        if count > max_tokens:
+            raise Invalid(f"{what} has too many members; at most {max_tokens // 20} are allowed.")
         char = token[0][:1]
         if char == b'"':
             in_string = not in_string

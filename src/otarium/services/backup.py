@@ -3,17 +3,38 @@
 The master key is not in it, so a backup alone opens no private key and no credential.
 """
 
+import fcntl
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from otarium.domain.errors import Broken
 from otarium.services.ports import ArchivedBlobs, ArchivedCatalog
 
 WORK_PREFIX = "backup-"
-"""Of the directory with hard links that a running backup has in the data directory."""
+"""Of the directory with hard links that a running backup has, locked, in the data directory."""
+
+
+def clear_abandoned(work_parent: Path) -> None:
+    """Remove what killed backups left."""
+    for left in work_parent.glob(f"{WORK_PREFIX}*"):
+        with suppress(BlockingIOError):
+            os.close(_lock(left))
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lock(directory: Path) -> int:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def write(
@@ -30,13 +51,16 @@ def write(
     """
     if target.exists():
         raise Broken(f"{target} exists already; name another file")
-    with tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=work_parent) as folder:
+    with ExitStack() as held:
+        folder = held.enter_context(tempfile.TemporaryDirectory(prefix=WORK_PREFIX, dir=work_parent))
         work = Path(folder)
+        held.callback(os.close, _lock(work))
         hashes = catalog.copy_to(work / "catalog.sqlite")
         for sha256 in hashes:
             if not blobs.link(sha256, work / sha256):
                 raise Broken(f"the blob {sha256} is missing; run `otarium verify`")
-        with target.open("xb") as file:
+        partial = target.with_name(target.name + ".partial")
+        with partial.open("wb") as file:
             os.fchmod(file.fileno(), 0o600)
             try:
                 with tarfile.open(fileobj=file, mode="w") as tar:
@@ -46,7 +70,7 @@ def write(
                         progress((work / sha256).stat().st_size)
                 file.flush()
                 os.fsync(file.fileno())
-            except BaseException:
-                target.unlink(missing_ok=True)
-                raise
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
         return len(hashes)

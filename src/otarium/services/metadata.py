@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long bytes of replaced targets and snapshots are kept: both age and number must be passed,
-    unless the sum of all is above `bytes`."""
+    unless the sum of all, as they are served, is above `bytes`."""
 
     seconds: int = 3600
     files: int = 3

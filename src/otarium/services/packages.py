@@ -5,6 +5,8 @@ bytes. A package id never changes its content: the same content again is the sam
 a conflict, also after a deletion, since devices that installed the old bytes would refuse the new.
 """
 
+import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -78,6 +80,9 @@ class Packages:
         self._publisher = publisher
         self._clock = clock
         self._limits = limits
+        self._lock = threading.Lock()
+        self._arriving: Counter[Sha256] = Counter()
+        """Hashes of uploads that are committed and wait for the publisher."""
 
     def begin_upload(self, actor: Actor, upload: Upload, announced_elsewhere: int = 0) -> StagedBlob:
         """Raises whatever is already known to refuse the upload; else a place for the bytes.
@@ -111,16 +116,30 @@ class Packages:
             )
         content = Content(TargetFormat.BINARY, sha256, length, frozenset(upload.hardware_ids))
         new = NewPackage(upload.name, upload.version, upload.hardware_ids, content)
-        staged.commit()
-        return self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new))
+        with self._lock:
+            self._arriving[sha256] += 1
+        try:
+            staged.commit()
+            future = self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new))
+        except BaseException:
+            self._arrived(sha256)
+            raise
+        future.add_done_callback(lambda _: self._arrived(sha256))
+        return future
+
+    def _arrived(self, sha256: Sha256) -> None:
+        with self._lock:
+            self._arriving[sha256] -= 1
+            if not self._arriving[sha256]:
+                del self._arriving[sha256]
 
     def discard(self, staged: StagedBlob) -> None:
-        """Remove the bytes of an upload that was refused, unless a package holds the same."""
+        """Remove the bytes of a refused upload, unless a package or another upload has the same."""
         staged.cancel()
         sha256 = staged.sha256
         if sha256 is not None:
-            with self._catalog.write(durable=False) as tx:
-                if not tx.blobs.is_known(sha256):
+            with self._catalog.write(durable=False) as tx, self._lock:
+                if sha256 not in self._arriving and not tx.blobs.is_known(sha256):
                     self._blobs.delete(sha256)
 
     def _require_new_or_same(self, upload: Upload) -> None:

@@ -14,7 +14,7 @@ from litestar.response import Stream
 from otarium.domain.access import Actor
 from otarium.domain.errors import Invalid, LengthRequired, PackageNotFound, SourceNotFound
 from otarium.domain.names import PackageId
-from otarium.domain.packages import Package, PackageQuery
+from otarium.domain.packages import NewPackage, Package, PackageEdit, PackageQuery
 from otarium.services.packages import Upload
 from otarium.web import limits, wire
 from otarium.web.context import Web, published
@@ -98,7 +98,7 @@ async def get_package(package_id: str, reader: Actor, web: Web) -> Response[byte
 
 @patch("/packages/{package_id:str}", name="patch_packages_packageid")
 async def patch_package(request: HttpRequest, package_id: str, writer: Actor, web: Web) -> Response[bytes]:
-    edit = wire.body(await _json_body(request, web), wire.EditBody).to_domain()
+    edit = await web.reading(_edit, await _json_body(request, web))
     if_match = header(request.scope, b"if-match")
     for candidate in package_id_of(package_id):
         try:
@@ -106,6 +106,14 @@ async def patch_package(request: HttpRequest, package_id: str, writer: Actor, we
         except PackageNotFound as error:
             missing = error
     raise missing
+
+
+def _edit(raw: bytes) -> PackageEdit:
+    return wire.body(raw, wire.EditBody).to_domain()
+
+
+def _reference(raw: bytes) -> NewPackage:
+    return wire.body(raw, wire.ReferenceBody).to_domain()
 
 
 @delete("/packages/{package_id:str}", name="delete_packages_packageid", status_code=200)
@@ -163,7 +171,7 @@ async def refresh_source(source_file_name: str, reader: Actor) -> Response[bytes
 
 @post("/packages/references", name="post_packages_references", status_code=200)
 async def post_reference(request: HttpRequest, writer: Actor, web: Web) -> Response[bytes]:
-    new = wire.body(await _json_body(request, web), wire.ReferenceBody).to_domain()
+    new = await web.reading(_reference, await _json_body(request, web))
     return _package(await published(web.packages.add_reference(writer, new)))
 
 

@@ -34,6 +34,9 @@ def make_app(web: Web) -> Asgi:
             gate.enter(scope)
             if scope["method"] == "HEAD" and not scope["path"].startswith(gate.DEVICE_PATHS):
                 scope["method"], send = "GET", bodiless(send)
+            if scope["method"] == "OPTIONS":
+                # The framework would list the methods of one handler; as unknown, all of the path are.
+                scope["method"] = "TRACE"
             inner = device if scope["path"].startswith(gate.DEVICE_PATHS) else framework
             await inner(scope, receive, send)  # type: ignore[arg-type]
         except Exception as error:

@@ -76,11 +76,19 @@ def render(error: Exception) -> tuple[int, dict[str, str], ErrorBody]:
         return status, _refusal_headers(error, status), body
     if isinstance(error, HTTPException) and error.status_code < 500:
         known = _FRAMEWORK_CODES.get(error.status_code, ("invalid_entity", "The request is malformed."))
-        headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+        headers = _allow(error)
         return error.status_code, headers, ErrorBody(known[1], known[0], None, None, error_id)
     log.error("internal error %s", error_id, exc_info=error)
     message = f"Something went wrong here; the log has the details under {error_id}."
     return 500, {}, ErrorBody(message, "internal_server_error", None, None, error_id)
+
+
+def _allow(error: HTTPException) -> dict[str, str]:
+    """The methods of the path; OPTIONS is the framework's own and not offered."""
+    for name, value in (error.headers or {}).items():
+        if name.lower() == "allow":
+            return {"allow": ", ".join(one for one in value.split(", ") if one != "OPTIONS")}
+    return {}
 
 
 def _refusal_headers(error: Refusal, status: int) -> dict[str, str]:

@@ -139,7 +139,7 @@ class ReferenceBody(msgspec.Struct, rename="camel"):
     version: Annotated[str, Meta(min_length=1)]
     sha256: Hash
     length: Annotated[int, Meta(ge=0, le=canonical.MAX_INTEGER)]
-    uri: Annotated[str, Meta(min_length=1, max_length=2048)]
+    uri: Annotated[str, Meta(pattern="^https?://", max_length=2048)]
     target_format: Annotated[str, Meta(description="BINARY or OSTREE, in any case")] = "BINARY"
     hardware_ids: list[str] = []
 
@@ -242,23 +242,34 @@ def query(raw: bytes, into: type[T]) -> T:
         name = key.removesuffix("[]")
         if name not in fields:
             continue
-        if name in ("offset", "limit") and not re.fullmatch(r"-?[0-9]{1,20}", value):
-            raise Invalid(f"The query parameter '{name}' was malformed: {value[:40]!r} is no whole number.")
         if "list" in str(fields[name].type):
             values.setdefault(name, []).append(value)
         else:
-            values[name] = value
-    return _convert(values, into, "The query parameter", strict=False)
+            values[name] = _plain(name, value)
+    return _convert(values, into, "The query parameter")
+
+
+def _plain(name: str, value: str) -> str | int | bool:
+    """A query value as what its parameter is; read by hand, since `null`, `1e3` and `yes` mean themselves."""
+    if name in ("offset", "limit"):
+        if not re.fullmatch(r"-?[0-9]{1,20}", value):
+            raise Invalid(f"The query parameter '{name}' was malformed: {value[:40]!r} is no whole number.")
+        return int(value)
+    if name == "hasSBOM":
+        if value.lower() not in ("true", "false"):
+            raise Invalid(f"The query parameter '{name}' was malformed: use true or false.")
+        return value.lower() == "true"
+    return value
 
 
 def body(raw: bytes, into: type[T]) -> T:
     """Read a JSON body strictly into a struct; unknown members are ignored. Raises Invalid."""
-    return _convert(canonical.parse(raw), into, "The member", strict=True)
+    return _convert(canonical.parse(raw), into, "The member")
 
 
-def _convert(values: object, into: type[T], what: str, *, strict: bool) -> T:
+def _convert(values: object, into: type[T], what: str) -> T:
     try:
-        return msgspec.convert(values, into, strict=strict)
+        return msgspec.convert(values, into)
     except msgspec.ValidationError as error:
         text = str(error)
         problem, _, place = text.partition(" - at `$")
