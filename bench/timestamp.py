@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from bench import wrk
+from bench import bare, wrk
 from bench.figures import Figure
 from bench.ground import Ground, require_tools
 from harness import Answer, Server, free_port, http, upload
@@ -46,17 +46,19 @@ http {{
 
 def run(ground: Ground) -> list[Figure]:
     require_tools("nginx", "wrk")
-    ours, theirs, unchanged = [], [], []
+    ours, theirs, unchanged, alone = [], [], [], []
     with ground.server("timestamp") as server:
         upload(server, "hello", "1", b"hello")
         file = http(server, "GET", PATH, token=None)
-        with _nginx(ground.directory / "nginx", file.body) as nginx_url:
+        with _nginx(ground.directory / "nginx", file.body) as nginx_url, bare.running() as port:
             for _ in range(ROUNDS):
                 ours.append(_rate(server.url + PATH))
                 theirs.append(_rate(nginx_url + PATH))
                 unchanged.append(_rate_of_304(server, file))
+                alone.append(_rate(f"http://127.0.0.1:{port}{PATH}"))
     return [
         Figure(f"nginx, {len(file.body)} bytes from disk", median(theirs), "requests/s"),
+        Figure("the HTTP server without Otarium", median(alone), "requests/s"),
         Figure("timestamp.json", median(ours), "requests/s"),
         Figure("timestamp.json to nginx", median(ours) / median(theirs), "x", at_least=0.7),
         Figure("304 to If-None-Match", median(unchanged), "requests/s"),

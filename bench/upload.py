@@ -6,20 +6,18 @@ server reading the body and throwing it away. All four take turns.
 
 import hashlib
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
+from bench import bare
 from bench.clients import upload_path
 from bench.figures import Figure
 from bench.ground import Ground
 from bench.memory import Growth
-from harness import Server, free_port
+from harness import Server
 
 ROUNDS = 3
 MIB = 1024 * 1024
@@ -32,7 +30,7 @@ def run(ground: Ground) -> list[Figure]:
     _write_random(source)
     rates: dict[str, list[float]] = {"upload": [], "hash": [], "write": [], "discard": []}
     growth = []
-    with ground.server("upload") as server, _discarding() as discard_port:
+    with ground.server("upload") as server, bare.running() as discard_port:
         for number in range(ROUNDS):
             _mark(source, number)
             with Growth(server.process.pid) as memory:
@@ -104,31 +102,3 @@ def _write(source: Path, target: Path) -> None:
             written.write(chunk)
         os.fsync(written.fileno())
     target.unlink()
-
-
-@contextmanager
-def _discarding() -> Iterator[int]:
-    """The port of a server that throws everything away."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.discard", str(port)])
-    try:
-        _wait_for(port, process)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/")
-            connection.getresponse().read()
-            return
-        except OSError:
-            time.sleep(0.1)
-        finally:
-            connection.close()
-    raise RuntimeError("the discarding server did not start")

@@ -1,10 +1,13 @@
 """kill -9 at random moments under eight uploaders, the same data directory all along.
 
 Half of the kills take the whole process group, half the main process alone, which must leave no worker
-behind. After each restart everything acknowledged is there, and `otarium verify` finds nothing.
+behind. Half strike at random, half right when a release is first seen. After each restart everything
+acknowledged is there, and `otarium verify` finds nothing.
 """
 
+import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -21,6 +24,7 @@ ROUNDS = 50
 SHORTEST, LONGEST = 0.05, 2.5
 READY_SECONDS = 5.0
 GONE_SECONDS = 2.0
+NEWS_SECONDS = 5.0
 SAMPLE = 20
 STARTS_KILLED = 0.2
 
@@ -41,7 +45,8 @@ def prove(setup: Setup) -> list[str]:
     with running_server(setup.directory / "kills") as server, Observer(server) as observer:
         uploaders = [Uploader(server, f"load-{n}", f"{setup.seed} {n}") for n in range(UPLOADERS)]
         for number in range(rounds):
-            _work_until_killed(server, uploaders, dice.uniform(SHORTEST, LONGEST), number % 2 == 0, tally)
+            strike = _Kill(server, whole_group=number % 2 == 0, observer=observer if number % 4 > 1 else None)
+            _work_until_killed(strike, uploaders, dice.uniform(SHORTEST, LONGEST), tally)
             if dice.random() < STARTS_KILLED:
                 _kill_a_start(server, dice.uniform(0.1, 1.0), tally)
             _start(server, tally)
@@ -62,32 +67,51 @@ def _counted(counter: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counter.items()))
 
 
-def _work_until_killed(
-    server: Server, uploaders: list[Uploader], seconds: float, whole_group: bool, tally: Tally
-) -> None:
-    stop, killed = threading.Event(), threading.Event()
-    threads = [threading.Thread(target=uploader.run, args=(stop, killed)) for uploader in uploaders]
+class _Kill:
+    """One kill -9; with an `observer`, as soon as it sees the next release."""
+
+    def __init__(self, server: Server, *, whole_group: bool, observer: Observer | None) -> None:
+        self._server = server
+        self._whole_group = whole_group
+        self._observer = observer
+        self.begun = threading.Event()
+
+    @property
+    def kind(self) -> str:
+        return f"of {'the process group' if self._whole_group else 'the main process'}"
+
+    def strike(self) -> None:
+        if self._observer is None or not self._observer.at_next_release(self._signal, NEWS_SECONDS):
+            self._signal()
+        self._server.process.wait()
+        if not self._whole_group:
+            _require_nobody_left(self._server)
+
+    def _signal(self) -> None:
+        self.begun.set()
+        if self._whole_group:
+            os.killpg(self._server.process.pid, signal.SIGKILL)
+        else:
+            self._server.process.kill()
+
+
+def _work_until_killed(kill: _Kill, uploaders: list[Uploader], seconds: float, tally: Tally) -> None:
+    stop = threading.Event()
+    threads = [threading.Thread(target=uploader.run, args=(stop, kill.begun)) for uploader in uploaders]
     for thread in threads:
         thread.start()
     time.sleep(seconds)
-    killed.set()
-    _kill(server, whole_group, tally)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        kill.strike()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    tally.kills[kill.kind] += 1
     for uploader in uploaders:
         claim(not uploader.problems, uploader.problems)
         tally.statuses += uploader.statuses
         uploader.statuses.clear()
-
-
-def _kill(server: Server, whole_group: bool, tally: Tally) -> None:
-    if whole_group:
-        server.kill_group()
-    else:
-        server.kill_main()
-        _require_nobody_left(server)
-    tally.kills["of the process group" if whole_group else "of the main process"] += 1
 
 
 def _require_nobody_left(server: Server) -> None:

@@ -1,14 +1,16 @@
 """A device that never stops looking: timestamp, snapshot, targets, in both dialects.
 
-A second thread looks at the timestamp alone, about once in a millisecond, to catch a release that is shown
-before it is committed and lost. The observer keeps the sha256 of every (dialect, role, version) that it ever got. Two byte strings under one
-version, a version that falls, or a chain that does not fit is a broken promise, restarts or not.
+It keeps the sha256 of every (dialect, role, version) that it ever got. Two byte strings under one version,
+a version that falls, or a chain that does not fit is a broken promise, restarts or not. A second thread
+looks at the timestamp alone, as often as it can; it can strike in the moment a release is first shown.
 """
 
 import hashlib
 import json
 import re
+import sys
 import threading
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -17,6 +19,7 @@ from harness import Server, http
 _VERSION = re.compile(rb'"version":(\d+)\}\}$')
 PAUSE = 0.02
 GLANCE = 0.0005
+QUICKLY = 0.0005  # between threads; else it would wait for the uploaders of its own process, and strike late
 
 
 class Observer:
@@ -25,10 +28,14 @@ class Observer:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._done = threading.Event()
+        self._interval = sys.getswitchinterval()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=job) for job in (self._run, self._glance)]
         self._seen: dict[tuple[str, str, int], str] = {}
         self._highest: dict[tuple[str, str], int] = {}
+        self._newest = 0
+        self._strike: Callable[[], None] | None = None
+        self._struck = threading.Event()
         self.walks = 0
         self.glances = 0
         self.problems: list[str] = []
@@ -38,6 +45,7 @@ class Observer:
         return len(self._seen)
 
     def __enter__(self) -> "Observer":
+        sys.setswitchinterval(QUICKLY)
         for thread in self._threads:
             thread.start()
         return self
@@ -46,6 +54,7 @@ class Observer:
         self._done.set()
         for thread in self._threads:
             thread.join()
+        sys.setswitchinterval(self._interval)
 
     def _run(self) -> None:
         while not self._done.wait(PAUSE):
@@ -68,8 +77,26 @@ class Observer:
                 self._done.wait(PAUSE)
                 continue
             if answer.status == 200:
-                self._record("tuf", "timestamp", raw, falls=False)
+                self._look_for_news(raw)
             self.glances += 1
+
+    def _look_for_news(self, raw: bytes) -> None:
+        version = _version(raw)
+        if version > self._newest and self._strike is not None:
+            self._strike()
+            self._strike = None
+            self._struck.set()
+        self._newest = max(self._newest, version)
+        self._record("tuf", "timestamp", raw, falls=False)
+
+    def at_next_release(self, action: Callable[[], None], seconds: float) -> bool:
+        """Do it when the next release is first seen; whether one was, within that time."""
+        self._struck.clear()
+        self._strike = action
+        if self._struck.wait(seconds):
+            return True
+        self._strike = None
+        return self._struck.wait(0.1)
 
     def _walk(self, dialect: str) -> None:
         timestamp = self._get(dialect, "timestamp", 0, None)
@@ -96,7 +123,7 @@ class Observer:
     def _record(self, dialect: str, role: str, raw: bytes, *, falls: bool = True) -> None:
         """`falls` says whether a version below the highest is a finding: of two threads' answers, the
         older may come in last."""
-        version, digest = int(_VERSION.search(raw)[1]), hashlib.sha256(raw).hexdigest()
+        version, digest = _version(raw), hashlib.sha256(raw).hexdigest()
         with self._lock:
             if self._seen.setdefault((dialect, role, version), digest) != digest:
                 self._found(f"/{dialect} {role} version {version} has two byte strings")
@@ -106,11 +133,16 @@ class Observer:
                 self._highest[dialect, role] = version
 
     def _found(self, problem: str) -> None:
-        self.problems.append(problem)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 class _NotServed(Exception):
     pass
+
+
+def _version(raw: bytes) -> int:
+    return int(_VERSION.search(raw)[1])
 
 
 def _listed(raw: bytes, name: str) -> dict[str, Any]:

@@ -15,6 +15,18 @@ ERROR_MEMBERS = {"msg", "code", "description", "cause", "errorId"}
 JSON_BODY = {"Content-Type": "application/json"}
 
 
+TOKEN_PATH = "/auth/realms/ota-users/protocol/openid-connect/token"
+
+
+def token_for(server: Server, scope: str, path: str = TOKEN_PATH) -> str:
+    """An access token with this scope alone."""
+    fields = {"grant_type": "client_credentials", "scope": scope}
+    fields |= {"client_id": server.client_id, "client_secret": server.client_secret}
+    answer = http(server, "POST", path, body=urlencode(fields).encode(), token=None)
+    assert answer.status == 200, answer.body
+    return str(answer.json["access_token"])
+
+
 def upload_path(
     name: str, version: str, hardware_ids: Sequence[str] = ("docker-compose",), **more: str
 ) -> str:

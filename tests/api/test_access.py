@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from api.calls import ids, page, refused
+from api.calls import TOKEN_PATH, head_of, ids, page, refused, token_for, wire
 from api.traces import nothing_changes
 from harness import http, running_server, upload
 
@@ -25,8 +25,8 @@ EXAMPLE_BODIES = {
 def tokens(server):
     """By what they may do."""
     made = {
-        "read": server.create_token("--scope", "packages:read", name="access-read"),
-        "write": server.create_token("--scope", "packages:write", name="access-write"),
+        "read": token_for(server, "packages:read"),
+        "write": token_for(server, "packages:write"),
         "expired": server.create_token("--expires", "1s", name="access-expired"),
         "revoked": server.create_token(name="access-revoked"),
     }
@@ -115,6 +115,18 @@ def test_every_call_is_403_with_the_other_scope_alone_and_answered_with_its_own(
         http(server, "DELETE", f"/api/v2beta/packages/{package_id}")
 
 
+def test_no_byte_of_a_body_is_asked_for_before_it_is_clear_who_sends_it(server, tokens):
+    with nothing_changes(server):
+        for method, path, scope, body in documented_calls(server):
+            for token, status in ((None, 401), (tokens["read"], 403)):
+                if scope == "read" or not body:
+                    continue
+                headers = {"Expect": "100-continue", "Content-Length": 10}
+                with wire(server) as connection:
+                    connection.send(head_of(server, method, path, headers, token))
+                    refused(connection.read_answer(after_continue=False), status)
+
+
 def test_bearer_is_taken_in_any_case(server, tokens):
     headers = {"Authorization": f"bearer {tokens['read']}"}
     assert http(server, "GET", "/api/v2beta/packages", token=None, headers=headers).status == 200
@@ -142,20 +154,22 @@ def test_a_token_is_shown_once_and_stored_nowhere(server):
             content = path.read_bytes()
             assert secret not in content, path
             assert client_secret.encode() not in content, path
-    listed = server.run("token", "list").stdout + server.run("token", "list", "--json").stdout
-    listed += server.run("client", "list", "--json").stdout
+    listed = server.run("token", "list").stdout + server.run("client", "list", "--json").stdout
     assert client_id in listed
     assert token not in listed
     assert client_secret not in listed
     assert token not in server.log_tail(1_000_000)
 
 
+MOVED = "/oauth2/token"
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """Two workers, reachable from other machines, with a token for devices, behind another name."""
+    """Two workers, reachable from other machines, behind another name, with tokens for devices too."""
     options = ("--host", "0.0.0.0", "--device-access", "token", "--public-url", "https://ota.example.com/")
     folder = tmp_path_factory.mktemp("pair") / "data"
-    with running_server(folder, *options, workers=2) as running:
+    with running_server(folder, *options, workers=2, env={"OTARIUM_TOKEN_PATH": MOVED}) as running:
         upload(running, "device", "1", b"for devices")
         yield running
 
@@ -173,8 +187,7 @@ DEVICE_PATHS = [
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_device_access_by_token_asks_for_packages_read_everywhere_below_repo_and_tuf(pair, method):
-    reader = pair.create_token("--scope", "packages:read", name=f"device-read-{method}")
-    writer = pair.create_token("--scope", "packages:write", name=f"device-write-{method}")
+    reader, writer = (token_for(pair, f"packages:{one}", MOVED) for one in ("read", "write"))
     for path in DEVICE_PATHS:
         for token, status in ((None, 401), ("nonsense", 401), (writer, 403)):
             assert http(pair, method, path, token=token).status == status, path
@@ -183,34 +196,45 @@ def test_device_access_by_token_asks_for_packages_read_everywhere_below_repo_and
     assert http(pair, "GET", "/health/ready", token=None).status == 200
 
 
+def test_with_device_access_by_token_the_banner_says_what_uptane_devices_need(pair):
+    banner = pair.log_tail(100_000)
+    for word in ("https://ota.example.com/repo", "bearer token", "Uptane devices", "public", "proxy"):
+        assert word in banner, word
+
+
 def test_a_revocation_counts_on_every_worker_within_five_seconds(pair):
     client_id, secret = pair.create_client(name="revoked")
-    path = "/auth/realms/ota-users/protocol/openid-connect/token"
     form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}".encode()
-    granted = http(pair, "POST", path, body=form, token=None).json["access_token"]
+    granted = http(pair, "POST", MOVED, body=form, token=None).json["access_token"]
     plain = pair.create_token(name="revoked-token")
-    for token in (granted, plain):
-        assert {_status(pair, token) for _ in range(20)} == {200}  # both workers know it now
+    assert _statuses(pair, granted, plain) == {200}  # now both workers know them
     pair.run("client", "revoke", client_id)
     pair.run("token", "revoke", "revoked-token")
-    time.sleep(5)
-    for token in (granted, plain):
-        assert {_status(pair, token) for _ in range(40)} == {401}
-    assert http(pair, "POST", path, body=form, token=None).json["error"] == "invalid_client"
+    revoked_at = time.monotonic()
+    while _statuses(pair, granted, plain) != {401}:
+        assert time.monotonic() - revoked_at < 5
+    assert http(pair, "POST", MOVED, body=form, token=None).json["error"] == "invalid_client"
 
 
-def _status(server, token):
-    return http(server, "GET", "/api/v2/packages?limit=0", token=token).status
+def _statuses(server, *tokens):
+    """What many calls are answered with these tokens."""
+    return {http(server, "GET", "/api/v2/packages?limit=0", token=one).status for one in tokens * 20}
 
 
 def test_a_rotated_client_gets_a_new_secret_and_the_old_one_ends(pair):
     client_id, old = pair.create_client(name="rotated")
     new = json.loads(pair.run("client", "rotate", client_id, "--json").stdout)
     assert new["client_id"] == client_id
-    path = "/auth/realms/ota-users/protocol/openid-connect/token"
     for secret, status in ((old, 401), (new["client_secret"], 200)):
         form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}".encode()
-        assert http(pair, "POST", path, body=form, token=None).status == status
+        assert http(pair, "POST", MOVED, body=form, token=None).status == status
+
+
+def test_the_token_endpoint_can_be_moved_and_the_document_says_where(pair):
+    refused(http(pair, "POST", TOKEN_PATH, body=b"x", token=None), 404)
+    schemes = http(pair, "GET", "/openapi.json", token=None).json["components"]["securitySchemes"]
+    flow = schemes["Oauth2"]["flows"]["clientCredentials"]
+    assert flow["tokenUrl"] == "https://ota.example.com" + MOVED
 
 
 def test_absolute_urls_come_from_the_public_url_and_never_from_the_host_header(pair):

@@ -108,10 +108,10 @@ def test_if_match_guards_a_delete_too(brief):
 
 
 def test_delete_upload_and_sweep_at_once_lose_no_acknowledged_package(tmp_path):
-    """Everybody deletes and brings back the same bytes while a sweep without grace runs as often as it can."""
+    """Everybody deletes and brings back the same bytes while a sweep without grace runs all the time."""
     hurry = {"OTARIUM_DELETED_GRACE": "0", "OTARIUM_SWEEP_INTERVAL": "0.01"}
     with running_server(tmp_path / "data", env=hurry, workers=2) as server:
-        failures, until = [], time.monotonic() + 3
+        failures, until = [], time.monotonic() + 2
 
         def churn(version):
             try:

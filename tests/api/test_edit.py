@@ -1,4 +1,4 @@
-"""PATCH /packages/{packageId}: absent keeps, null clears, a value replaces; what is signed and what is not."""
+"""PATCH /packages/{packageId}: absent keeps, null clears, a value replaces; what of it is signed."""
 
 import json
 
@@ -146,8 +146,22 @@ def test_a_reserved_key_is_refused_by_name(server, edited, key):
 
 @pytest.mark.parametrize(
     "meta",
-    ["text", 1, True, [], [{}], 1.5, {"a": 1.5}, {"a": {"b": [1.0]}}, {"a": 2**53 + 1}, {"a": -(2**53) - 1}]
-    + [{"😀": 1}, {"a": [{"x\U00010000": 1}]}, {"k": FULL_META["k"] + "x"}, {"k": "é" * 8190}],
+    [
+        "text",
+        1,
+        True,
+        [],
+        [{}],
+        1.5,
+        {"a": 1.5},
+        {"a": {"b": [1.0]}},
+        {"a": 2**53 + 1},
+        {"a": -(2**53) - 1},
+        {"😀": 1},
+        {"a": [{"x\U00010000": 1}]},
+        {"k": FULL_META["k"] + "x"},
+        {"k": "é" * 8190},
+    ],
 )
 def test_proprietary_meta_that_cannot_be_signed_is_refused(server, edited, meta):
     with nothing_changes(server):
@@ -225,8 +239,10 @@ def test_hardware_ids_have_the_limits_of_an_upload(server, edited, hardware_ids)
         "file:///etc/passwd",
         "http://",
         "//example.com",
-    ]
-    + ["https://example.com/" + "x" * 2048, "https://exa mple.com/", "https://example.com/\n"],
+        "https://example.com/" + "x" * 2048,
+        "https://exa mple.com/",
+        "https://example.com/\n",
+    ],
 )
 def test_a_uri_is_http_of_at_most_two_kibibytes(server, edited, uri):
     with nothing_changes(server):

@@ -1,4 +1,4 @@
-"""Every error has the one shape and an id of its own, whoever found it: the API, or the framework under it."""
+"""Every error has the one shape and an id of its own, whoever found it: the API or its framework."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The official generator makes the documented client out of our document: held against the contract's facts."""
+"""The official generator makes the documented client of our document: held against the contract."""
 
 import json
 import re
@@ -59,8 +59,8 @@ PACKAGE = (
 MODELS = {
     "Package": PACKAGE,
     "PaginationResultPackage": "values total offset limit",
-    "ExternalPackage": "name delegation_origin version package_id size hashes pkg_type hardware_ids created_at"
-    " uri proprietary_meta",
+    "ExternalPackage": "name delegation_origin version package_id size hashes pkg_type hardware_ids"
+    " created_at uri proprietary_meta",
     "PaginationResultExternalPackage": "values total offset limit",
     "DelegationInfo": "last_fetched remote_uri friendly_name expires",
     "EditPackage": "hardware_ids uri proprietary_meta comment",
@@ -88,7 +88,8 @@ with torizon_io_api.ApiClient(configuration) as client:
     except ApiException as error:
         status, code = error.status, error.data.code
     info = api.get_packages_external_info()
-print(json.dumps([page.total, page.values[0].to_dict() == made.to_dict(), edited.comment, status, code, info]))
+same = page.values[0].to_dict() == made.to_dict()
+print(json.dumps([page.total, same, edited.comment, status, code, info]))
 """
 
 

@@ -81,7 +81,7 @@ def test_every_schema_has_a_name_and_every_reference_leads_to_one(document):
         for status, response in call["responses"].items():
             for content in response.get("content", {}).values():
                 schema = content["schema"]
-                named = schema if "additionalProperties" not in schema else schema["additionalProperties"]
+                named = schema.get("additionalProperties", schema)
                 assert "$ref" in named, (path, method, status)
 
 

@@ -2,19 +2,12 @@
 
 import pytest
 
-from api.calls import delete, ids, package, patch, post, refused
+from api.calls import delete, ids, package, patch, post, refused, token_for
 from api.traces import agreed, nothing_changes
-from harness import add_reference, http, running_server, upload
+from harness import add_reference, http, upload
 
 SHA = "ab" * 32
 URI = "https://files.example.com/image.bin?x=1&y=%20"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """Its own, since `otarium verify` reads the whole repository at the end."""
-    with running_server(tmp_path_factory.mktemp("references") / "data") as running:
-        yield running
 
 
 def refer(server, **entry):
@@ -66,7 +59,8 @@ def test_an_edited_uri_is_where_its_paths_lead_from_then_on(server):
     refer(server, name="ref-moved", sha256="ce" * 32)
     moved = patch(server, "ref-moved-1", {"uri": "https://mirror.example.com/x"})
     assert moved.json["uri"] == "https://mirror.example.com/x"
-    assert http(server, "GET", "/repo/targets/ref-moved-1").headers["location"] == moved.json["uri"]
+    for path in ("/repo/targets/ref-moved-1", f"/tuf/targets/{'ce' * 32}.ref-moved-1"):
+        assert http(server, "GET", path).headers["location"] == moved.json["uri"], path
     assert agreed(server).targets("repo")["ref-moved-1"]["custom"]["uri"] == moved.json["uri"]
 
 
@@ -172,7 +166,7 @@ def test_a_deleted_reference_is_gone_and_comes_back_with_the_same_content_only(s
 
 
 def test_only_whoever_may_write_adds_a_reference(server):
-    reader = server.create_token("--scope", "packages:read", name="ref-reader")
+    reader = token_for(server, "packages:read")
     with nothing_changes(server):
         for token, status in ((None, 401), ("nonsense", 401), (reader, 403)):
             path = "/api/otarium/v1/packages/references"

@@ -1,4 +1,4 @@
-"""Two workers, one repository: what one acknowledged, every one of them serves; none outlives the main process."""
+"""Two workers, one repository: what one acknowledged both serve; neither outlives the main process."""
 
 import contextlib
 import json

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from api.calls import head_of, ids, post, refused, upload_path, wire
+from api.calls import head_of, ids, post, refused, token_for, upload_path, wire
 from api.traces import nothing_changes, staged, wait_until_nothing_is_staged
 from harness import http, running_server, upload
 
@@ -139,7 +139,7 @@ def test_too_many_uploads_at_once_are_503_before_the_body_and_leaving_makes_room
 )
 def test_who_may_not_upload_is_told_before_the_body(strict, token, status):
     if token == "reader":
-        token = strict.create_token("--scope", "packages:read", name="reader")
+        token = token_for(strict, "packages:read")
     with nothing_changes(strict):
         path = upload_path("refuse", "1")
         refused(asked_first(strict, path, {"Content-Length": 50_000}, token), status)

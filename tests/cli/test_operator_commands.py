@@ -72,14 +72,30 @@ def test_the_data_directory_is_for_its_owner_alone_and_no_key_lies_open_in_it(ru
     assert stat.S_IMODE(files["catalog.sqlite"].stat().st_mode) & 0o077 == 0
 
 
+def test_without_a_terminal_the_first_secret_is_in_a_file_of_its_owner_and_in_no_log(running):
+    path = running.data_dir / "first-client.json"
+    made = json.loads(path.read_text())
+    log = running.log_tail(1_000_000)
+    assert str(path) in log
+    assert made["client_secret"] not in log
+    assert running.api in log
+    assert made["token_endpoint"].startswith(running.url)
+    assert _scope_of(running, made) == "packages:read packages:write"
+    assert made["client_secret"] not in running.log_tail(1_000_000)
+
+
+def _scope_of(server, client):
+    """What a client's token may do."""
+    form = "grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}"
+    path = "/auth/realms/ota-users/protocol/openid-connect/token"
+    return http(server, "POST", path, body=form.format(**client).encode(), token=None).json["scope"]
+
+
 def test_client_create_prints_id_and_secret_as_json_and_the_pair_works(running):
     done = running.run("client", "create", "ci", "--scope", "packages:read", "--json")
     made = json.loads(done.stdout)
     assert set(made) == {"client_id", "client_secret"}
-    form = "grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}".format(**made)
-    path = "/auth/realms/ota-users/protocol/openid-connect/token"
-    granted = http(running, "POST", path, body=form.encode(), token=None).json
-    assert granted["scope"] == "packages:read"
+    assert _scope_of(running, made) == "packages:read"
     listed = json.loads(running.run("client", "list", "--json").stdout)
     (found,) = [one for one in listed if one["id"] == made["client_id"]]
     assert (found["name"], found["scopes"], found["revoked_at"]) == ("ci", ["packages:read"], None)
@@ -165,11 +181,13 @@ def test_sigterm_waits_for_nobody_for_ever_and_leaves_nothing_by_half(running):
     assert "stuck-1" not in agreed(running).packages
 
 
-def test_an_idle_server_ends_at_once(running):
+def test_an_idle_server_ends_at_once_and_its_next_start_writes_no_secret(running):
+    (running.data_dir / "first-client.json").unlink()
     started = time.monotonic()
     assert running.stop() == 0
     assert time.monotonic() - started < 3
     running.start()
+    assert not (running.data_dir / "first-client.json").exists()
 
 
 def _wait_for(condition, seconds=10):

@@ -138,13 +138,15 @@ class SqliteChanges:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._cursor = self._connection.cursor()
+        self._lock = threading.Lock()
 
     def version(self) -> int:
         try:
-            row: tuple[int] = self._connection.execute("PRAGMA data_version").fetchone()
+            with self._lock:
+                return int(self._cursor.execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error as error:
             raise Unavailable("The catalog cannot be read.", retry_after=30) from error
-        return row[0]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -102,7 +103,10 @@ class PackageRows:
     def with_hash(self, sha256: Sha256, deleted_since: int) -> Content | None:
         live = select(_P).where(_P.c.sha256 == sha256).order_by(_P.c.location.is_not(None)).limit(1)
         gone = select(_D).where(_D.c.sha256 == sha256, _D.c.deleted_at >= deleted_since).limit(1)
-        row = self._connection.execute(live).first() or self._connection.execute(gone).first()
+        row = self._connection.execute(live).first()
+        if row is not None:
+            return replace(_content(row), location=row.uri if row.location else None)
+        row = self._connection.execute(gone).first()
         return _content(row) if row else None
 
     def search(self, query: PackageQuery) -> Page:

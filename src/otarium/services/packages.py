@@ -36,7 +36,7 @@ from otarium.domain.shelves import shelf_of
 from otarium.services.ports import BlobStore, Catalog, Clock, StagedBlob, Transaction
 from otarium.services.publishing import Outcome, Publisher
 
-CHUNK = 1000
+CHUNK = 250
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from otarium.web.http import header
 
 HttpRequest = Request[Any, Any, Any]
 JSON = "application/json"
+_PIECE_BYTES = 64 * 1024
 
 
 def _json(content: object, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -54,7 +55,10 @@ async def _streamed(
     first = True
     while (chunk := await web.reading(next, chunks, None)) is not None:
         text = msgspec.json.encode([wire.package_out(package) for package in chunk])[1:-1]
-        yield text if first else b"," + text
+        yield b"" if first else b","
+        # The web server holds back by messages, so they are small: a slow reader fills no memory.
+        for start in range(0, len(text), _PIECE_BYTES):
+            yield text[start : start + _PIECE_BYTES]
         first = False
     yield f'],"total":{total},"offset":{query.offset},"limit":{query.limit}}}'.encode()
 

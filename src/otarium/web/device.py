@@ -50,8 +50,7 @@ class DeviceApp:
             if self._web.devices_need_token:
                 bearer = header(scope, b"authorization")
                 (await self._authenticator.actor(bearer)).require(Scope.READ)
-            _, _, prefix = scope["path"].partition("/")
-            prefix, _, rest = prefix.partition("/")
+            _, prefix, rest = scope["path"].split("/", 2)
             dialect = _DIALECTS[prefix]
             if rest.startswith("targets/"):
                 await self._send_target(scope, send)
@@ -62,7 +61,8 @@ class DeviceApp:
 
     async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> MetadataReply:
         metadata = self._web.metadata
-        await self._refresh()
+        if not self._is_fresh():
+            await self._refresh()
         if name == "timestamp.json":
             current = metadata.current
             if dialect is Dialect.UPTANE:
@@ -79,11 +79,16 @@ class DeviceApp:
         signed = file.in_dialect(dialect)
         return self._replies.versioned(signed) if match and match["version"] else self._replies.plain(signed)
 
+    def _is_fresh(self) -> bool:
+        try:
+            return self._web.metadata.is_fresh()
+        except Refusal:
+            return False
+
     async def _refresh(self) -> None:
         """While the catalog cannot be read, devices keep getting what was committed last."""
         try:
-            if not self._web.metadata.is_fresh():
-                await self._web.reading(self._web.metadata.refresh)
+            await self._web.reading(self._web.metadata.refresh)
         except Exception:
             if not self._blind:
                 log.exception("the catalog cannot be read; devices get the last release that was")

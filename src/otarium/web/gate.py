@@ -26,6 +26,8 @@ def enter(scope: dict[str, Any]) -> None:
     path = path_text(raw)
     if len(path) + len(scope["query_string"]) > PATH_BYTES:
         raise UriTooLong(f"Path and query have more than {PATH_BYTES} bytes; ask for less at once.")
+    if path.startswith(DEVICE_PATHS) and "//" not in path:
+        return
     if _DEVICE.match(path):
         scope["path"] = _DEVICE.sub(r"/\1/", scope["path"])
         return
