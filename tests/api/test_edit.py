@@ -17,16 +17,8 @@ ORIGINAL = {
     "proprietaryMeta": {"rauc": {"rawHashes": ["a", 1, None, True, {}]}, "größe": 'line\n"two"'},
 }
 RESERVED = (
-    "name",
-    "version",
-    "hardwareIds",
-    "targetFormat",
-    "uri",
-    "createdAt",
-    "updatedAt",
-    "cliUploaded",
-    "ecuIdentifiers",
-)
+    "name version hardwareIds targetFormat uri createdAt updatedAt cliUploaded ecuIdentifiers"
+).split()
 FULL_META = {"k": "x" * (16 * 1024 - 8)}  # 16 KiB as JSON
 
 
