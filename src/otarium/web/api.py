@@ -12,7 +12,7 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.response import Stream
 
 from otarium.domain.access import Actor
-from otarium.domain.errors import Invalid, LengthRequired, PackageNotFound, SourceNotFound
+from otarium.domain.errors import Invalid, LengthRequired, PackageNotFound, SourceNotFound, Unavailable
 from otarium.domain.names import PackageId
 from otarium.domain.packages import NewPackage, Package, PackageEdit, PackageQuery
 from otarium.services.packages import Upload
@@ -81,6 +81,10 @@ async def _receive(
         await limits.pump(request.receive, staged, ticket, web.pace, web.writers)
         publishing = await web.writing(web.packages.finish_upload, writer, upload, staged)
         return await published(publishing)
+    except Unavailable:
+        # To look whether the bytes are needed would wait for the catalog once more; the sweep does it.
+        await web.writing(staged.cancel)
+        raise
     except BaseException:
         await web.writing(web.packages.discard, staged)
         raise
