@@ -42,11 +42,13 @@ class Tally:
 def prove(setup: Setup) -> list[str]:
     dice = random.Random(setup.seed)
     tally, rounds = Tally(), setup.rounds or ROUNDS
-    with running_server(setup.directory / "kills") as server, Observer(server) as observer:
+    with running_server(setup.directory / "kills", workers=2) as server, Observer(server) as observer:
         uploaders = [Uploader(server, f"load-{n}", f"{setup.seed} {n}") for n in range(UPLOADERS)]
         for number in range(rounds):
             strike = _Kill(server, whole_group=number % 2 == 0, observer=observer if number % 4 > 1 else None)
+            observer.alert.set()
             _work_until_killed(strike, uploaders, dice.uniform(SHORTEST, LONGEST), tally)
+            observer.alert.clear()
             if dice.random() < STARTS_KILLED:
                 _kill_a_start(server, dice.uniform(0.1, 1.0), tally)
             _start(server, tally)

@@ -2,7 +2,8 @@
 
 It keeps the sha256 of every (dialect, role, version) that it ever got. Two byte strings under one version,
 a version that falls, or a chain that does not fit is a broken promise, restarts or not. A second thread
-looks at the timestamp alone, as often as it can; it can strike in the moment a release is first shown.
+looks at the timestamp alone, as often as it can while `alert` is set; it can strike in the moment a release
+is first shown.
 """
 
 import hashlib
@@ -33,6 +34,7 @@ class Observer:
         self._threads = [threading.Thread(target=job) for job in (self._run, self._glance)]
         self._seen: dict[tuple[str, str, int], str] = {}
         self._highest: dict[tuple[str, str], int] = {}
+        self.alert = threading.Event()
         self._newest = 0
         self._strike: Callable[[], None] | None = None
         self._struck = threading.Event()
@@ -68,6 +70,8 @@ class Observer:
     def _glance(self) -> None:
         connection = HTTPConnection("127.0.0.1", self._server.port, timeout=30)
         while not self._done.wait(GLANCE):
+            if not self.alert.wait(PAUSE):
+                continue
             try:
                 connection.request("GET", "/tuf/timestamp.json")
                 answer = connection.getresponse()

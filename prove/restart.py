@@ -26,7 +26,7 @@ DRAIN_SECONDS = 25
 def prove(setup: Setup) -> list[str]:
     rounds, counts, seconds = setup.rounds or ROUNDS, Counter[str](), []
     large = body_of("large", 1024 * 1024) * (LARGE // 1024 // 1024)
-    with running_server(setup.directory / "restart") as server:
+    with running_server(setup.directory / "restart", workers=2) as server:
         upload(server, "large", "1", large)
         for number in range(rounds):
             load = _Load(server, sha256(large), number)

@@ -16,7 +16,7 @@ CLIENTS = 64
 
 def prove(setup: Setup) -> list[str]:
     dice, rounds = random.Random(setup.seed), setup.rounds or ROUNDS
-    with running_server(setup.directory / "same-id") as server:
+    with running_server(setup.directory / "same-id", workers=2) as server:
         for number in range(rounds):
             _race(server, f"race-{number}", dice.choice((1024, 65_536, 524_288)))
         verified = server.run("verify", check=False)

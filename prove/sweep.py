@@ -28,7 +28,7 @@ def prove(setup: Setup) -> list[str]:
     seconds = setup.rounds or SECONDS
     bodies = [body_of(f"shared {number}", 1024 << number % 8) for number in range(BODIES)]
     data = setup.directory / "sweep"
-    with running_server(data, env=OPTIONS) as server:
+    with running_server(data, env=OPTIONS, workers=2) as server:
         owners = [_Owner(server, f"owner-{n}", bodies, f"{setup.seed} {n}") for n in range(THREADS)]
         swept = _run(owners, data, seconds)
         for owner in owners:

@@ -49,6 +49,7 @@ class Repository:
     master: keystore.MasterKey
     clients: Clients
     clock: Clock
+    views: SharedViews
 
     def verification(self, progress: Callable[[int], None]) -> Verification:
         return Verification(self.catalog, self.blobs, self.clock, progress)
@@ -56,7 +57,8 @@ class Repository:
     def publisher(self) -> tuple[Publisher, Metadata]:
         """Not started."""
         settings = self.settings.metadata
-        metadata = Metadata(self.catalog, SqliteChanges(self.settings.storage.database))
+        changes = SqliteChanges(self.settings.storage.database)
+        metadata = Metadata(self.catalog, changes, self.views)
         signer = keystore.LocalSigner(authority.keys_of(self.catalog), self.master)
         retention = Retention(settings.kept_seconds, settings.kept_files, settings.kept_bytes)
         lifetimes = _lifetimes(settings)
@@ -84,7 +86,8 @@ def open_repository(settings: Settings, clock: Clock | None = None) -> Repositor
     for key in authority.keys_of(catalog):
         master.unseal(key)
     clients = Clients(catalog, clock, master.derive("credentials"))
-    return Repository(settings, catalog, FileBlobStore(storage.blobs), master, clients, clock)
+    views = SharedViews(storage.data_dir / "views")
+    return Repository(settings, catalog, FileBlobStore(storage.blobs), master, clients, clock, views)
 
 
 def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
@@ -93,6 +96,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
     if not storage.database.exists():
         keystore.create_master_key(storage.master_key)
     migrations.upgrade(storage.database)
+    (storage.data_dir / "views").unlink(missing_ok=True)
     repository = open_repository(settings, clock)
     repository.blobs.prepare()
     backup.clear_abandoned(storage.data_dir)
@@ -111,10 +115,6 @@ def write_backup(repository: Repository, target: Path, progress: Callable[[int],
     """How many blobs went into the backup."""
     data_dir = repository.settings.storage.data_dir
     return backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
-
-
-def views_path(data_dir: Path) -> Path:
-    return data_dir / "views"
 
 
 def web_app(settings: Settings) -> "Asgi":
@@ -149,7 +149,7 @@ def web_app(settings: Settings) -> "Asgi":
         metadata=metadata,
         clients=repository.clients,
         blobs=repository.blobs,
-        views=SharedViews(views_path(settings.storage.data_dir)),
+        views=repository.views,
         health=Health(repository.catalog, repository.blobs, metadata, repository.clock),
         readers=ThreadPoolExecutor(http.reader_threads, "reader"),
         writers=ThreadPoolExecutor(http.upload_threads, "upload"),

@@ -79,6 +79,14 @@ def test_a_view_is_shared_by_workers_and_forgotten_after_a_minute(tmp_path: Path
     assert second.recall(b"another", 1000.0) is None
 
 
+def test_the_newest_release_is_announced_to_all_workers_and_never_falls(tmp_path: Path) -> None:
+    first, second = SharedViews(tmp_path / "v"), SharedViews(tmp_path / "v")
+    assert second.announced() == 0
+    first.announce(7)
+    second.announce(6)
+    assert (first.announced(), second.announced()) == (7, 7)
+
+
 def test_the_table_of_views_has_no_holes_that_a_full_disk_could_not_fill(tmp_path: Path) -> None:
     SharedViews(tmp_path / "v")
     stat = (tmp_path / "v").stat()

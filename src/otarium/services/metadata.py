@@ -1,11 +1,11 @@
 """What devices are served: the current release in memory, older ones as long as they are remembered.
 
-A release is swapped as one value and only upward. `refresh` is cheap when nothing was committed since
-the last look, so every device GET calls it.
+A release is swapped as one value and only upward. `is_fresh` costs a microsecond, so every device GET asks.
 """
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from otarium.domain.errors import Broken
 from otarium.domain.release import Release
 from otarium.domain.roles import TARGETS, RoleFile, listed_versions
-from otarium.services.ports import Catalog, Changes, Transaction
+from otarium.services.ports import Announcements, Catalog, Changes, Transaction
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,17 @@ class Retention:
 class Metadata:
     """Safe for any thread."""
 
-    def __init__(self, catalog: Catalog, changes: Changes, cache_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        changes: Changes,
+        announcements: Announcements,
+        cache_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
         self._catalog = catalog
         self._changes = changes
+        self._announcements = announcements
+        self._next_look = 0.0
         self._seen = -1
         self._lock = threading.Lock()
         self._current: Release | None = None
@@ -48,8 +58,15 @@ class Metadata:
         return self._current
 
     def is_fresh(self) -> bool:
-        """Whether nothing was committed since the last refresh."""
-        return self._changes.version() == self._seen
+        """Whether this is the newest release. Publishers announce theirs before they answer anybody; the
+        catalog is asked now and then, for a publisher that died in between. Raises Unavailable."""
+        if self._announcements.announced() > self.current.number:
+            return False
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            return self._changes.version() == self._seen
+        return True
 
     def refresh(self) -> None:
         """Serve what was committed last. Raises Unavailable when the catalog cannot be read."""
@@ -75,6 +92,7 @@ class Metadata:
     def install(self, release: Release) -> None:
         with self._lock:
             self._swap(release)
+        self._announcements.announce(release.number)
 
     def _swap(self, release: Release) -> None:
         current = self._current

@@ -251,6 +251,15 @@ class BlobStore(Protocol):
         ...
 
 
+class Announcements(Protocol):
+    """The newest release, told from worker to worker of one machine at once, at no cost for the reader."""
+
+    def announce(self, number: int) -> None: ...
+    def announced(self) -> int:
+        """0 while nothing was."""
+        ...
+
+
 class Views(Protocol):
     """Which release a device saw last; bounded, shared by the workers, allowed to forget."""
 

@@ -52,22 +52,27 @@ class DeviceApp:
                 (await self._authenticator.actor(bearer)).require(Scope.READ)
             _, prefix, rest = scope["path"].split("/", 2)
             dialect = _DIALECTS[prefix]
-            if rest.startswith("targets/"):
+            if rest == "timestamp.json":
+                await (await self._timestamp(scope, dialect)).send(scope, send)
+            elif rest.startswith("targets/"):
                 await self._send_target(scope, send)
             else:
                 await (await self._metadata(scope, dialect, rest)).send(scope, send)
         except Refusal as refusal:
             await send_error(send, refusal, head=scope["method"] == "HEAD")
 
-    async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> MetadataReply:
-        metadata = self._web.metadata
+    async def _timestamp(self, scope: Scope_, dialect: Dialect) -> MetadataReply:
+        """What every device asks for all the time."""
         if not self._is_fresh():
             await self._refresh()
-        if name == "timestamp.json":
-            current = metadata.current
-            if dialect is Dialect.UPTANE:
-                self._web.views.remember(self._device(scope), current.number, time.time())
-            return self._replies.plain(current.timestamp.in_dialect(dialect))
+        current = self._web.metadata.current
+        if dialect is Dialect.UPTANE:
+            self._web.views.remember(self._device(scope), current.number, time.time())
+        return self._replies.plain(current.timestamp.in_dialect(dialect))
+
+    async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> MetadataReply:
+        if not self._is_fresh():
+            await self._refresh()
         match = _ROLE_FILE.fullmatch(name.removeprefix("delegations/"))
         file = None
         if match and match["version"]:
