@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from bench import wrk
+from bench import quiet, wrk
 from bench.figures import Figure
 from bench.ground import Ground, require_tools
 
 SECONDS = 5
 CONNECTIONS = 8
+PATIENCE = 10.0
 SCRIPT = Path(__file__).with_name("page.lua")
 KINDS = {
     "any": "any offset, newest first",
@@ -23,6 +24,7 @@ def run(ground: Ground) -> list[Figure]:
     with ground.seeded_server("page") as server:
         header = f"Authorization: Bearer {server.token}"
         for kind, title in KINDS.items():
+            quiet.wait(PATIENCE)
             load = {"headers": (header,), "connections": CONNECTIONS, "seconds": SECONDS}
             seen = wrk.load(server.url, SCRIPT, kind, **load)
             figures.append(Figure(f"pages of 50: {title}", seen.rate, "pages/s"))

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median
 
+from bench import quiet
 from bench.clients import Client, together
 from bench.figures import Figure
 from bench.ground import Ground
@@ -22,12 +23,14 @@ CLIENTS = 16
 TOGETHER = 480
 BODY = 1024
 COMMITS = 200
+PATIENCE = 20.0
 
 
 def run(ground: Ground) -> list[Figure]:
     commits, alone, together_rates = [], [], []
     with ground.seeded_server("publish") as server:
         for number in range(ROUNDS):
+            quiet.wait(PATIENCE)
             commits.append(commit_rate(ground.directory / "commits.sqlite"))
             alone += one_at_a_time(server, number)
             together_rates.append(sixteen_at_once(server, number))

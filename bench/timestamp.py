@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from bench import bare, wrk
+from bench import bare, quiet, wrk
 from bench.figures import Figure
 from bench.ground import Ground, require_tools
 from harness import Answer, Server, free_port, http, upload
 
 ROUNDS = 5
 SECONDS = 5
+PATIENCE = 10.0
 CONNECTIONS = 32
 PATH = "/repo/timestamp.json"
 NGINX = """\
@@ -66,6 +67,7 @@ def run(ground: Ground) -> list[Figure]:
 
 
 def _rate(url: str, *headers: str) -> float:
+    quiet.wait(PATIENCE)
     return wrk.load(url, headers=headers, connections=CONNECTIONS, seconds=SECONDS).rate
 
 

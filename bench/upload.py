@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 
-from bench import bare
+from bench import bare, quiet
 from bench.clients import upload_path
 from bench.figures import Figure
 from bench.ground import Ground
@@ -23,6 +23,7 @@ ROUNDS = 3
 MIB = 1024 * 1024
 SIZE = 1024 * MIB
 TIMEOUT = 300
+PATIENCE = 20.0
 
 
 def run(ground: Ground) -> list[Figure]:
@@ -32,6 +33,7 @@ def run(ground: Ground) -> list[Figure]:
     growth = []
     with ground.server("upload") as server, bare.running() as discard_port:
         for number in range(ROUNDS):
+            quiet.wait(PATIENCE)
             _mark(source, number)
             with Growth(server.process.pid) as memory:
                 rates["upload"].append(_rate(lambda n=number: _upload(server, source, n)))

@@ -21,7 +21,7 @@ from prove.processes import is_listening, members
 from prove.traffic import UPLOADERS, Uploader
 
 ROUNDS = 50
-SHORTEST, LONGEST = 0.05, 2.5
+SHORTEST, LONGEST = 0.05, 1.5
 READY_SECONDS = 5.0
 GONE_SECONDS = 2.0
 NEWS_SECONDS = 5.0
