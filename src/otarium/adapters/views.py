@@ -10,12 +10,13 @@ import hashlib
 import mmap
 import os
 import struct
+from functools import lru_cache
 from pathlib import Path
 
 _SLOT = struct.Struct("<16sQd")
 _SLOTS = 1 << 16
 _SECONDS = 60.0
-_NEWEST = struct.Struct("<Q")
+_NEWEST_BYTES = 8
 _TABLE = 64
 _BYTES = _TABLE + _SLOTS * _SLOT.size
 
@@ -29,13 +30,14 @@ class SharedViews:
         os.posix_fallocate(descriptor, 0, _BYTES)
         self._table = mmap.mmap(descriptor, _BYTES)
         os.close(descriptor)
+        self._newest = memoryview(self._table)[:_NEWEST_BYTES].cast("Q")
 
     def announce(self, number: int) -> None:
         if number > self.announced():
-            _NEWEST.pack_into(self._table, 0, number)
+            self._newest[0] = number
 
     def announced(self) -> int:
-        return int(_NEWEST.unpack_from(self._table)[0])
+        return self._newest[0]
 
     def remember(self, device: bytes, number: int, now: float) -> None:
         digest, offset = _place(device)
@@ -48,6 +50,7 @@ class SharedViews:
         return number if stored == digest and fresh else None
 
 
+@lru_cache(1 << 14)
 def _place(device: bytes) -> tuple[bytes, int]:
     digest = hashlib.blake2b(device, digest_size=16).digest()
     return digest, _TABLE + int.from_bytes(digest[:2], "little") % _SLOTS * _SLOT.size

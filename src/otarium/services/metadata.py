@@ -60,7 +60,7 @@ class Metadata:
     def is_fresh(self) -> bool:
         """Whether this is the newest release. Publishers announce theirs before they answer anybody; the
         catalog is asked now and then, for a publisher that died in between. Raises Unavailable."""
-        if self._announcements.announced() > self.current.number:
+        if self._current is None or self._announcements.announced() > self._current.number:
             return False
         now = time.monotonic()
         if now >= self._next_look:

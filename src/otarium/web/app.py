@@ -14,7 +14,7 @@ from litestar.di import Provide
 from otarium.web import api, errors, gate, oauth, openapi, ui
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
-from otarium.web.device import DeviceApp
+from otarium.web.device import TIMESTAMPS, DeviceApp
 from otarium.web.http import bodiless, send_error
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -31,6 +31,10 @@ def make_app(web: Web) -> Asgi:
             await framework(scope, receive, send)  # type: ignore[arg-type]
             return
         try:
+            dialect = TIMESTAMPS.get(scope["path"])
+            if dialect and scope["method"] == "GET" and not scope["query_string"]:
+                await device.send_timestamp(scope, dialect, send)
+                return
             gate.enter(scope)
             if scope["method"] == "HEAD" and not scope["path"].startswith(gate.DEVICE_PATHS):
                 scope["method"], send = "GET", bodiless(send)

@@ -22,7 +22,7 @@ from otarium.web import gate
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.downloads import send_blob
-from otarium.web.http import Reply, Send, header, not_allowed, send_error
+from otarium.web.http import Reply, Send, header, not_allowed
 from otarium.web.metadata import MetadataReplies, MetadataReply
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ Scope_ = dict[str, Any]
 _ROLE_FILE = re.compile(r"(?:(?P<version>[1-9]\d{0,9})\.)?(?P<role>[^/]+)\.json")
 _HASHED = re.compile(r"(?:.*/)?(?P<hash>[0-9a-f]{64})\..*", re.DOTALL)
 _DIALECTS = {dialect.value: dialect for dialect in Dialect}
+TIMESTAMPS = {f"/{dialect.value}/timestamp.json": dialect for dialect in Dialect}
 
 
 class DeviceApp:
@@ -46,29 +47,31 @@ class DeviceApp:
         if scope["method"] not in ("GET", "HEAD"):
             await not_allowed(send, "GET, HEAD")
             return
-        try:
-            if self._web.devices_need_token:
-                bearer = header(scope, b"authorization")
-                (await self._authenticator.actor(bearer)).require(Scope.READ)
-            _, prefix, rest = scope["path"].split("/", 2)
-            dialect = _DIALECTS[prefix]
-            if rest == "timestamp.json":
-                await (await self._timestamp(scope, dialect)).send(scope, send)
-            elif rest.startswith("targets/"):
-                await self._send_target(scope, send)
-            else:
-                await (await self._metadata(scope, dialect, rest)).send(scope, send)
-        except Refusal as refusal:
-            await send_error(send, refusal, head=scope["method"] == "HEAD")
+        _, prefix, rest = scope["path"].split("/", 2)
+        dialect = _DIALECTS[prefix]
+        if rest == "timestamp.json":
+            await self.send_timestamp(scope, dialect, send)
+            return
+        await self._admit(scope)
+        if rest.startswith("targets/"):
+            await self._send_target(scope, send)
+        else:
+            await (await self._metadata(scope, dialect, rest)).send(scope, send)
 
-    async def _timestamp(self, scope: Scope_, dialect: Dialect) -> MetadataReply:
-        """What every device asks for all the time."""
+    async def _admit(self, scope: Scope_) -> None:
+        if self._web.devices_need_token:
+            (await self._authenticator.actor(header(scope, b"authorization"))).require(Scope.READ)
+
+    async def send_timestamp(self, scope: Scope_, dialect: Dialect, send: Send) -> None:
+        """What every device asks for all the time: no thread, no copy."""
+        if self._web.devices_need_token:
+            await self._admit(scope)
         if not self._is_fresh():
             await self._refresh()
         current = self._web.metadata.current
         if dialect is Dialect.UPTANE:
-            self._web.views.remember(self._device(scope), current.number, time.time())
-        return self._replies.plain(current.timestamp.in_dialect(dialect))
+            self._web.views.remember(_device(scope), current.number, time.time())
+        await self._replies.plain(current.timestamp.in_dialect(dialect)).send(scope, send)
 
     async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> MetadataReply:
         if not self._is_fresh():
@@ -107,16 +110,10 @@ class DeviceApp:
     async def _plain(self, scope: Scope_, dialect: Dialect, role: str) -> RoleFile | None:
         number = None
         if dialect is Dialect.UPTANE and role != "root":
-            number = self._web.views.recall(self._device(scope), time.time())
+            number = self._web.views.recall(_device(scope), time.time())
         if number is None or number == self._web.metadata.current.number:
             return self._web.metadata.plain(role, None)
         return await self._web.reading(self._web.metadata.plain, role, number)
-
-    @staticmethod
-    def _device(scope: Scope_) -> bytes:
-        """Who asks: its credential where it has one, else its address."""
-        credential = header(scope, b"authorization")
-        return (credential or str((scope.get("client") or ("",))[0])).encode("utf-8", "replace")
 
     async def _send_target(self, scope: Scope_, send: Send) -> None:
         name = gate.path_text(scope["raw_path"]).partition("/targets/")[2]
@@ -140,3 +137,12 @@ class DeviceApp:
         if match is None:
             return None, False
         return self._web.downloads.by_hash(Sha256.parse(match["hash"])), True
+
+
+def _device(scope: Scope_) -> bytes:
+    """Who asks: its credential where it has one, else its address."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return bytes(value)
+    client = scope["client"]
+    return client[0].encode() if client else b""
