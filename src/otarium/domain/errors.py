@@ -13,6 +13,13 @@
     ├── PreconditionFailed      precondition_failed         412
     ├── TooLarge                payload_too_large           413
     ├── RangeNotSatisfiable     range_not_satisfiable       416
+    ├── SourceRefused           what a publisher sent is not taken over
+    │   ├── SourceUnsigned      payload_signature_invalid   400
+    │   ├── SourceExpired       delegation_expired          400
+    │   ├── SourceOutOfBounds   invalid_delegated_target    400
+    │   ├── SourceRolledBack    invalid_version_bump        409
+    │   ├── SourceUnreachable   delegation_remote_fetch_failed  502
+    │   └── SourceUnreadable    delegation_remote_parse_failed  502
     └── Unavailable             service_unavailable         503, retry later
         └── StorageFull         insufficient_storage        507, retry later
 
@@ -89,6 +96,34 @@ class RangeNotSatisfiable(Refusal):
     def __init__(self, message: str, *, size: int) -> None:
         super().__init__(message)
         self.size = size
+
+
+class SourceRefused(Refusal):
+    """What an external package source sent, or did not send; the copy from before stays served."""
+
+
+class SourceUnsigned(SourceRefused):
+    code = "payload_signature_invalid"
+
+
+class SourceExpired(SourceRefused):
+    code = "delegation_expired"
+
+
+class SourceOutOfBounds(SourceRefused):
+    code = "invalid_delegated_target"
+
+
+class SourceRolledBack(SourceRefused):
+    code = "invalid_version_bump"
+
+
+class SourceUnreachable(SourceRefused):
+    code = "delegation_remote_fetch_failed"
+
+
+class SourceUnreadable(SourceRefused):
+    code = "delegation_remote_parse_failed"
 
 
 class Unavailable(Refusal):

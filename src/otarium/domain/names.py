@@ -158,13 +158,35 @@ class Sha256(str):
 
 
 class SourceName(str):
-    """Where a package comes from. `x` and `x.json` are the same source; the bare form is kept."""
+    """Where a package comes from. `x` and `x.json` are the same source; the bare form is kept.
+
+    It is a role name, which devices put into URLs unescaped; 1-50 of `A-Za-z0-9._-`.
+    """
 
     __slots__ = ()
+    _PATTERN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,49}")
+    _RESERVED = re.compile(
+        r"root|targets|snapshot|timestamp|offline-snapshot|offline-updates|p-[0-9a-f]+", re.IGNORECASE
+    )
+
+    @classmethod
+    def lookup(cls, raw: str) -> Self:
+        """A name to look for: an impossible one is simply not found."""
+        text = unicodedata.normalize("NFC", raw)
+        while text.endswith(".json"):
+            text = text.removesuffix(".json")
+        return cls(text)
 
     @classmethod
     def parse(cls, raw: str) -> Self:
-        return cls(unicodedata.normalize("NFC", raw).removesuffix(".json"))
+        """The name of a new source. Raises Invalid with the rule that was broken."""
+        name = cls.lookup(raw)
+        if not cls._PATTERN.fullmatch(name):
+            rule = "use 1-50 of the characters A-Z a-z 0-9 . _ -, not starting with a dot"
+            raise _refuse("The source name", raw, rule)
+        if cls._RESERVED.fullmatch(name):
+            raise _refuse("The source name", raw, "it is the name of a role of this repository")
+        return name
 
 
 OWN_SOURCE = SourceName("targets")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from otarium.domain import canonical
 from otarium.domain.errors import Invalid
 from otarium.domain.names import (
+    OWN_SOURCE,
     HardwareId,
     PackageId,
     PackageName,
@@ -147,7 +148,7 @@ class NewPackage:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package of this repository. Times are whole seconds since 1970."""
+    """A package of this repository or of another source. Times are whole seconds since 1970."""
 
     id: PackageId
     name: PackageName
@@ -160,7 +161,8 @@ class Package:
     created_at: int
     updated_at: int
     revision: int
-    """Rises with every edit; unique over all packages ever, so it makes an ETag."""
+    """Rises with every edit; unique over all packages ever, so it makes an ETag. 0 for external ones."""
+    source: SourceName = OWN_SOURCE
 
     @property
     def etag(self) -> str:

@@ -1,0 +1,153 @@
+"""Keys and signatures of other publishers: more kinds than this repository makes itself.
+
+Ed25519, RSA (2048, 3072, 4096 bits, PSS with SHA-256) and ECDSA (P-256, TUF 1.0 only, since aktualizr
+refuses a whole file that names a key of another kind).
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from otarium.domain import canonical
+from otarium.domain.errors import Invalid, SourceUnsigned
+from otarium.domain.roles import Dialect
+
+SIGNATURES = 32
+_METHODS = ("ed25519", "rsassa-pss", "rsassa-pss-sha256")
+_SCHEMES = {"ed25519": "ed25519", "rsa": "rsassa-pss-sha256", "ecdsa": "ecdsa-sha2-nistp256"}
+_RSA_BITS = (2048, 3072, 4096)
+_HASH_LIKE = re.compile(r"[0-9a-f]{64}")
+_KEY_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+_Public = Ed25519PublicKey | rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+
+@dataclass(frozen=True)
+class PublisherKey:
+    """`public` is 64 lower-case hexadecimal digits (Ed25519) or a PEM SubjectPublicKeyInfo."""
+
+    key_id: str
+    kind: str
+    public: str
+
+    def to_object(self) -> dict[str, Any]:
+        """As both dialects can read it: lower-case keytype for TUF, `scheme` is ignored by aktualizr."""
+        return {"keytype": self.kind, "keyval": {"public": self.public}, "scheme": _SCHEMES[self.kind]}
+
+    def usable_in(self, dialect: Dialect) -> bool:
+        return dialect is Dialect.TUF or self.kind != "ecdsa"
+
+    @cached_property
+    def _key(self) -> _Public:
+        return _load(self.kind, self.public)
+
+    @cached_property
+    def material(self) -> bytes:
+        """What makes two keys the same key."""
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return self._key.public_bytes(serialization.Encoding.DER, form)
+
+    def verifies(self, signature: bytes, payload: bytes) -> bool:
+        try:
+            if isinstance(self._key, Ed25519PublicKey):
+                self._key.verify(signature, payload)
+            elif isinstance(self._key, rsa.RSAPublicKey):
+                pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.AUTO)
+                self._key.verify(signature, payload, pss, hashes.SHA256())
+            else:
+                self._key.verify(signature, payload, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
+
+
+def _load(kind: str, public: str) -> _Public:
+    """Raises Invalid, ValueError or UnsupportedAlgorithm."""
+    if kind == "ed25519":
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+    key = serialization.load_pem_public_key(public.encode())
+    if kind == "rsa" and isinstance(key, rsa.RSAPublicKey):
+        if key.key_size not in _RSA_BITS:
+            raise Invalid(f"An RSA key of {key.key_size} bits is not taken; use 2048, 3072 or 4096.")
+        return key
+    if kind == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
+        return key
+    raise Invalid(f"The public key does not hold a key of keytype {kind}.")
+
+
+def parse_key(stated: object, key_id: str | None = None) -> PublisherKey:
+    """A key object of TUF or Uptane. Raises Invalid, also for an id that claims to be a hash and is not."""
+    if not isinstance(stated, dict):
+        raise Invalid("A key must be an object with keytype and keyval.")
+    kind = str(stated.get("keytype", "")).lower()
+    kind = "ecdsa" if kind in ("ecdsa-sha2-nistp256", "ecprime256v1") else kind
+    keyval = stated.get("keyval")
+    public = keyval.get("public") if isinstance(keyval, dict) else None
+    if kind not in _SCHEMES or not isinstance(public, str):
+        raise Invalid(
+            f"A key of keytype {stated.get('keytype')!a:.40} is not taken; use ed25519, rsa or ecdsa."
+        )
+    if isinstance(keyval, dict) and keyval.get("private"):
+        raise Invalid("A key carries its private part; take it out, and make a new key: this one is known.")
+    stated_public, public = public, public.lower() if kind == "ed25519" else public
+    try:
+        _load(kind, public)
+    except (ValueError, UnsupportedAlgorithm):
+        raise Invalid(f"The public part of a key of keytype {kind} cannot be read.") from None
+    known = key_ids(stated, stated_public)
+    if key_id is None:
+        key_id = known[0]
+    elif not _KEY_ID.fullmatch(key_id):
+        raise Invalid(f"The key id {key_id!a:.80} is not allowed.")
+    elif _HASH_LIKE.fullmatch(key_id) and key_id not in known:
+        raise Invalid(f"The key id {key_id} is not the hash of its key; ask the publisher for the right key.")
+    return PublisherKey(key_id, kind, public)
+
+
+def key_ids(stated: Mapping[str, Any], public: str) -> tuple[str, ...]:
+    """Every id that publishers' tools give a key: Uptane hashes the public part, TUF the key object."""
+    bare = {"keytype": stated["keytype"], "keyval": {"public": public}}
+    kind = str(stated["keytype"]).lower()
+    schemes = (stated.get("scheme"), _SCHEMES.get(kind))
+    objects: list[object] = [stated, bare, bare | {"keytype": kind}]
+    objects += [bare | {"keytype": kind, "scheme": scheme} for scheme in schemes if isinstance(scheme, str)]
+    texts: list[bytes] = [canonical.uptane(public.rstrip("\n")), canonical.uptane(public)]
+    texts += [form(one) for one in objects for form in (canonical.olpc, canonical.uptane)]
+    return tuple(dict.fromkeys(hashlib.sha256(text).hexdigest() for text in texts))
+
+
+def signatures_of(listed: list[Any], dialect: Dialect, name: str) -> Iterator[tuple[str, bytes]]:
+    """(key id, value) of each signature. Raises SourceUnsigned for what a device would refuse whole."""
+    if not 1 <= len(listed) <= SIGNATURES:
+        raise SourceUnsigned(f"The file of {name} has {len(listed)} signatures, 1-{SIGNATURES} are taken.")
+    seen = set()
+    for one in listed:
+        key_id = one.get("keyid") if isinstance(one, dict) else None
+        if not isinstance(key_id, str) or not isinstance(one.get("sig"), str):
+            raise SourceUnsigned(f"The file of {name} has a signature without keyid or sig.")
+        if key_id in seen:
+            raise SourceUnsigned(f"The file of {name} has two signatures by key {key_id[:80]!a}.")
+        seen.add(key_id)
+        if dialect is Dialect.UPTANE and str(one.get("method")).lower() not in _METHODS:
+            raise SourceUnsigned(
+                f"The file of {name} has a signature with method {one.get('method')!a:.40}; "
+                "devices take ed25519 and rsassa-pss-sha256."
+            )
+        yield key_id, _decoded(one["sig"], dialect)
+
+
+def _decoded(text: str, dialect: Dialect) -> bytes:
+    """What cannot be decoded verifies nothing; other signatures of the file may still be enough."""
+    try:
+        return base64.b64decode(text, validate=True) if dialect is Dialect.UPTANE else bytes.fromhex(text)
+    except (binascii.Error, ValueError):
+        return b""
