@@ -23,6 +23,7 @@ from otarium.services.metadata import Metadata, Retention
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports import Clock
 from otarium.services.publishing import Publisher
+from otarium.services.source_files import SourceFiles
 from otarium.services.verify import Verification
 from otarium.settings import MetadataSettings, Settings
 
@@ -147,6 +148,7 @@ def web_app(settings: Settings) -> "Asgi":
         packages=Packages(repository.catalog, repository.blobs, publisher, repository.clock, limits),
         downloads=Downloads(repository.catalog, repository.clock, settings.metadata.deleted_grace),
         metadata=metadata,
+        source_files=SourceFiles(repository.catalog, metadata),
         clients=repository.clients,
         blobs=repository.blobs,
         views=repository.views,

@@ -22,9 +22,10 @@ from sqlalchemy.pool import QueuePool
 from otarium.adapters import tables
 from otarium.adapters.rows_access import CredentialRows, JournalRows, KeyTable
 from otarium.adapters.rows_packages import PackageRows
+from otarium.adapters.rows_sources import SourceRows
 from otarium.adapters.rows_storage import BlobRows, RoleRows
 from otarium.domain.errors import StorageFull, Unavailable
-from otarium.domain.names import Sha256
+from otarium.domain.names import OWN_SOURCE, Sha256
 from otarium.services.ports import Transaction
 
 BUSY_SECONDS = 5
@@ -44,6 +45,7 @@ class SqlTransaction:
         self.credentials = CredentialRows(connection)
         self.journal = JournalRows(connection)
         self.keys = KeyTable(connection)
+        self.sources = SourceRows(connection)
 
     def create_repository(self, at: int) -> None:
         counters = dict.fromkeys(("revision", "root", "targets", "snapshot", "timestamp", "kept_bytes"), 0)
@@ -129,8 +131,10 @@ class SqliteCatalog:
         with self._engine.connect() as connection, closing(sqlite3.connect(target)) as copy:
             _driver(connection).backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")
-            listed = "SELECT DISTINCT sha256 FROM packages WHERE location IS NULL ORDER BY sha256"
-            return [Sha256(row[0]) for row in copy.execute(listed)]
+            listed = (
+                "SELECT DISTINCT sha256 FROM packages WHERE location IS NULL AND source = ? ORDER BY sha256"
+            )
+            return [Sha256(row[0]) for row in copy.execute(listed, (OWN_SOURCE,))]
 
 
 class SqliteChanges:

@@ -1,4 +1,7 @@
-"""Rows of packages: reading, writing and searching them."""
+"""Rows of packages: reading, writing and searching them.
+
+Lists show own and external packages; everything that is written, signed or served is about own ones.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,22 +16,33 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 
 from otarium.adapters import tables
-from otarium.domain.names import OWN_SOURCE, HardwareId, PackageId, PackageName, PackageVersion, Sha256
+from otarium.domain.names import (
+    OWN_SOURCE,
+    HardwareId,
+    PackageId,
+    PackageName,
+    PackageVersion,
+    Sha256,
+    SourceName,
+)
 from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery, Page, TargetFormat, folded
 from otarium.services.ports import Cursor
 
 _P = tables.packages
 _H = tables.package_hardware_ids
 _D = tables.deleted
-_SHOWN = [
+_OWN = _P.c.source == str(OWN_SOURCE)
+SHOWN = [
     column
     for column in _P.c
     if column.name not in ("name_folded", "id_folded", "entry_uptane", "entry_tuf", "entry_olpc")
@@ -36,7 +50,14 @@ _SHOWN = [
 _ENTRY = [_P.c.entry_uptane, _P.c.entry_tuf, _P.c.entry_olpc]
 
 # Statements of every upload, made once: building one costs more than running it.
-_BY_ID = select(*_SHOWN).where(_P.c.package_id == bindparam("id"))
+_BY_ID = select(*SHOWN).where(_P.c.package_id == bindparam("id"), _OWN)
+_IN_ORDER = (
+    select(*SHOWN)
+    .outerjoin(tables.sources, tables.sources.c.name == _P.c.source)
+    .where(_P.c.package_id == bindparam("id"))
+    .order_by(_OWN.desc(), tables.sources.c.position)
+    .limit(1)
+)
 _DELETED_BY_ID = select(_D).where(_D.c.package_id == bindparam("id"))
 _FORGET_DELETED = delete(_D).where(_D.c.package_id == bindparam("id"))
 _REVISION = select(tables.repository.c.revision)
@@ -61,24 +82,23 @@ class PackageRows:
 
     def get(self, package_id: PackageId) -> Package | None:
         row = self._connection.execute(_BY_ID, {"id": package_id}).first()
-        return _package(row) if row else None
+        return package_of(row) if row else None
+
+    def find(self, package_id: PackageId) -> Package | None:
+        row = self._connection.execute(_IN_ORDER, {"id": package_id}).first()
+        return package_of(row) if row else None
+
+    def owns_name(self, name: PackageName) -> bool:
+        live = select(exists().where(_P.c.name == name, _OWN))
+        return bool(self._connection.execute(live).scalar())
 
     def add(self, package: Package, shelf: str, entry: Entry) -> None:
         self._connection.execute(_FORGET_DELETED, {"id": package.id})
-        fixed = {
-            "package_id": package.id,
-            "name": package.name,
-            "version": package.version,
-            "name_folded": folded(package.name),
-            "id_folded": folded(package.id),
-            "created_at": package.created_at,
-            "shelf": shelf,
-        }
-        values = {**fixed, **_content_values(package.content), **_mutable(package, entry)}
+        values = package_values(package, shelf, entry)
         self._put_hardware_ids(self._connection.execute(_ADD, values).scalar_one(), package)
 
     def replace(self, package: Package, entry: Entry) -> None:
-        of_package = _P.c.package_id == package.id
+        of_package = and_(_P.c.package_id == package.id, _OWN)
         self._connection.execute(update(_P).where(of_package).values(**_mutable(package, entry)))
         pk = self._connection.execute(select(_P.c.pk).where(of_package)).scalar_one()
         self._connection.execute(delete(_H).where(_H.c.pk == pk))
@@ -90,7 +110,7 @@ class PackageRows:
             self._connection.execute(_ADD_HARDWARE_ID, rows)
 
     def remove(self, package: Package, revision: int, at: int) -> None:
-        of_package = _P.c.package_id == package.id
+        of_package = and_(_P.c.package_id == package.id, _OWN)
         shelf = self._connection.execute(select(_P.c.shelf).where(of_package)).scalar_one()
         self._connection.execute(delete(_P).where(of_package))
         remembered = {"package_id": package.id, "shelf": shelf, "deleted_at": at, "revision": revision}
@@ -101,7 +121,7 @@ class PackageRows:
         return Deleted(PackageId(row.package_id), _content(row), row.deleted_at) if row else None
 
     def with_hash(self, sha256: Sha256, deleted_since: int) -> Content | None:
-        live = select(_P).where(_P.c.sha256 == sha256).order_by(_P.c.location.is_not(None)).limit(1)
+        live = select(_P).where(_P.c.sha256 == sha256, _OWN).order_by(_P.c.location.is_not(None)).limit(1)
         gone = select(_D).where(_D.c.sha256 == sha256, _D.c.deleted_at >= deleted_since).limit(1)
         row = self._connection.execute(live).first()
         if row is not None:
@@ -114,9 +134,9 @@ class PackageRows:
         total = self._connection.execute(select(func.count()).select_from(_P).where(*where)).scalar_one()
         if query.offset >= total or query.limit == 0:
             return Page([], total)
-        statement = _ordered(select(*_SHOWN).where(*where), query)
+        statement = _ordered(select(*SHOWN).where(*where), query)
         rows = self._connection.execute(statement.offset(query.offset).limit(query.limit))
-        return Page([_package(row) for row in rows], total)
+        return Page([package_of(row) for row in rows], total)
 
     def count(self, query: PackageQuery) -> tuple[int, Cursor]:
         counted = select(func.count(), func.max(_P.c.pk)).where(*_where(query))
@@ -129,10 +149,11 @@ class PackageRows:
         where = [*_where(query), _P.c.pk <= cursor.upper_bound]
         if cursor.id is not None:
             where.append(_after(query, cursor, cursor.id))
-        statement = _ordered(select(*_SHOWN).where(*where), query).offset(skip).limit(size)
-        values = [_package(row) for row in self._connection.execute(statement)]
+        statement = _ordered(select(*SHOWN).where(*where), query).offset(skip).limit(size)
+        values = [package_of(row) for row in self._connection.execute(statement)]
         if values:
-            cursor = Cursor(cursor.upper_bound, values[-1].created_at, values[-1].id)
+            last = values[-1]
+            cursor = Cursor(cursor.upper_bound, last.created_at, last.id, last.source)
         return values, cursor
 
     def changes(self, since: int) -> tuple[int, Sequence[tuple[str, PackageId, Entry | None]]]:
@@ -149,18 +170,20 @@ class PackageRows:
         return revision, changes
 
     def every(self) -> Iterator[tuple[Package, Entry]]:
-        statement = select(*_SHOWN, *_ENTRY).order_by(_P.c.package_id)
+        statement = select(*SHOWN, *_ENTRY).where(_OWN).order_by(_P.c.package_id)
         for row in self._connection.execution_options(yield_per=1000).execute(statement):
             try:
-                yield _package(row), _entry(row)
+                yield package_of(row), _entry(row)
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{row.package_id}: {error}") from error
 
 
 def _where(query: PackageQuery) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
-    if query.sources and OWN_SOURCE not in query.sources:
-        where.append(_P.c.pk < 0)
+    if query.sources:
+        where.append(_P.c.source.in_(query.sources))
+    if query.external:
+        where.append(~_OWN)
     if query.id_contains:
         where.append(func.instr(_P.c.id_folded, folded(query.id_contains)) > 0)
     if query.name_contains:
@@ -181,18 +204,36 @@ def _where(query: PackageQuery) -> list[ColumnElement[bool]]:
 
 
 def _ordered(statement: Select[Any], query: PackageQuery) -> Select[Any]:
-    columns = [_P.c.package_id] if query.sort_by == "Filename" else [_P.c.created_at, _P.c.package_id]
+    columns = [_P.c.package_id, _P.c.source]
+    if query.sort_by == "CreatedAt":
+        columns.insert(0, _P.c.created_at)
     return statement.order_by(*(column.asc() if query.ascending else column.desc() for column in columns))
 
 
 def _after(query: PackageQuery, cursor: Cursor, last_id: str) -> ColumnElement[bool]:
     """The rows that come after the last one handed out, in the order of the query."""
-    beyond_id = _P.c.package_id > last_id if query.ascending else _P.c.package_id < last_id
+    place, last = tuple_(_P.c.package_id, _P.c.source), (last_id, cursor.source)
+    beyond_id = place > last if query.ascending else place < last
     if query.sort_by == "Filename":
         return beyond_id
     created = _P.c.created_at
     beyond = created > cursor.created_at if query.ascending else created < cursor.created_at
     return or_(beyond, and_(created == cursor.created_at, beyond_id))
+
+
+def package_values(package: Package, shelf: str, entry: Entry) -> dict[str, Any]:
+    """The whole row but its key and its hardware ids."""
+    fixed = {
+        "source": package.source,
+        "package_id": package.id,
+        "name": package.name,
+        "version": package.version,
+        "name_folded": folded(package.name),
+        "id_folded": folded(package.id),
+        "created_at": package.created_at,
+        "shelf": shelf,
+    }
+    return {**fixed, **_content_values(package.content), **_mutable(package, entry)}
 
 
 def _content_values(content: Content) -> dict[str, Any]:
@@ -231,7 +272,7 @@ def _content(row: Row[Any]) -> Content:
     )
 
 
-def _package(row: Row[Any]) -> Package:
+def package_of(row: Row[Any]) -> Package:
     return Package(
         id=PackageId(row.package_id),
         name=PackageName(row.name),
@@ -244,6 +285,7 @@ def _package(row: Row[Any]) -> Package:
         created_at=row.created_at,
         updated_at=row.updated_at,
         revision=row.revision,
+        source=SourceName(row.source),
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, i
 
 from otarium.adapters import tables
 from otarium.domain.errors import Broken
-from otarium.domain.names import Sha256
+from otarium.domain.names import OWN_SOURCE, Sha256
 from otarium.domain.release import Counters, Release
 from otarium.domain.roles import ROLE_NAMES, TARGETS, RoleFile, SignedRole
 from otarium.services.ports import BlobRow
@@ -150,7 +150,8 @@ class BlobRows:
 
     def mark_dying(self, now: int, grace: int) -> Sequence[Sha256]:
         packages = tables.packages
-        referenced = exists().where(packages.c.sha256 == _B.c.sha256, packages.c.location.is_(None))
+        own = packages.c.source == str(OWN_SOURCE)
+        referenced = exists().where(packages.c.sha256 == _B.c.sha256, packages.c.location.is_(None), own)
         condemned = and_(_B.c.released_at + grace < now, ~referenced)
         self._connection.execute(update(_B).where(_B.c.dying.is_(False), condemned).values(dying=True))
         return [

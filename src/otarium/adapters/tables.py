@@ -1,5 +1,6 @@
 """The schema, one for every database. Migrations make it; a test holds the two against each other.
 
+A package is this repository's own where `source` is "targets"; the others are what external sources list.
 Times are whole seconds since 1970. Substring filters read the folded columns; `entry_*` is null where
 it equals the form before it; the last bytes of both dialects of a role file are stored once, in
 `shared_tail`, when they are the same.
@@ -44,7 +45,8 @@ packages = Table(
     "packages",
     metadata,
     Column("pk", Integer, primary_key=True),
-    Column("package_id", String, nullable=False, unique=True),
+    Column("source", String, nullable=False, server_default=text("'targets'")),
+    Column("package_id", String, nullable=False),
     Column("name", String, nullable=False),
     Column("version", String, nullable=False),
     Column("name_folded", String, nullable=False),
@@ -66,7 +68,9 @@ packages = Table(
     Column("entry_uptane", LargeBinary, nullable=False),
     Column("entry_tuf", LargeBinary),
     Column("entry_olpc", LargeBinary),
-    Index("packages_by_creation", "created_at", "package_id"),
+    UniqueConstraint("package_id", "source", name="one_package_per_source"),
+    Index("packages_by_creation", "created_at", "package_id", "source"),
+    Index("packages_by_source", "source", "created_at", "package_id"),
     Index("packages_by_name", "name"),
     Index("packages_by_sha256", "sha256"),
     Index("packages_by_revision", "revision"),
@@ -121,6 +125,46 @@ Index(
     role_files.c.version,
     sqlite_where=text("kept"),
     postgresql_where=text("kept"),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("delegation", Text, nullable=False),
+    Column("fetching", Text, nullable=False),
+    Column("header_names", JSON, nullable=False),
+    Column("headers", LargeBinary),
+    Column("vouch_key", String),
+    Column("added_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("last_fetched", BigInteger),
+    Column("next_refresh", BigInteger, nullable=False),
+    Column("problem_code", String),
+    Column("problem", Text),
+    Column("problem_since", BigInteger),
+    Column("left_out", Text, nullable=False, server_default=text("'[]'")),
+    Column("validators", Text, nullable=False, server_default=text("'{}'")),
+)
+
+source_files = Table(
+    "source_files",
+    metadata,
+    Column("source", String, ForeignKey("sources.name"), primary_key=True),
+    Column("dialect", String, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("newest", Boolean(create_constraint=False), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("listed_sha256", String(64), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("modified_at", BigInteger, nullable=False),
+    Column("vouched", Boolean(create_constraint=False), nullable=False),
+    Column("raw", LargeBinary),
 )
 
 blobs = Table(

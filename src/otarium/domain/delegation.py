@@ -9,10 +9,9 @@ in, an `Accepted` value comes out, or a `SourceRefused` that says why. Both dial
 
 import hashlib
 import re
-from calendar import timegm
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from time import strptime
+from datetime import datetime
 from typing import Any
 
 from otarium.domain import canonical, patterns
@@ -161,7 +160,9 @@ def _check_version(raw: bytes, signed: Mapping[str, Any], last: SourceFile | Non
 def _check_expiry(signed: Mapping[str, Any], name: SourceName, now: int) -> int:
     expires = signed.get("expires")
     try:
-        seconds = timegm(strptime(expires, "%Y-%m-%dT%H:%M:%SZ")) if _EXPIRES.fullmatch(str(expires)) else 0
+        seconds = (
+            int(datetime.fromisoformat(str(expires)).timestamp()) if _EXPIRES.fullmatch(str(expires)) else 0
+        )
     except ValueError:
         seconds = 0
     if not seconds:

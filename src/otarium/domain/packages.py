@@ -271,6 +271,8 @@ class PackageQuery:
     hashes: tuple[Sha256, ...] = ()
     ids: tuple[PackageId, ...] = ()
     has_sbom: bool | None = None
+    external: bool = False
+    """Only packages of other sources."""
     sort_by: SortKey = "CreatedAt"
     ascending: bool = False
 

@@ -9,11 +9,11 @@ Versions, expiry and chaining are decided here and nowhere else:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from otarium.domain import roles
 from otarium.domain.keys import PublicKey, Sign
-from otarium.domain.roles import TARGETS, Header, RoleFile
+from otarium.domain.roles import TARGETS, Delegations, Header, Lines, RoleFile
 from otarium.domain.shelves import Shelf
 
 DAY = 86_400
@@ -69,6 +69,14 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """What a release says of files that this repository did not sign."""
+
+    delegations: Delegations = field(default_factory=dict)
+    lines: Lines = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RoleKeys:
     """The keys of the four top-level roles and how many of each must sign."""
 
@@ -104,22 +112,25 @@ def build(
     now: int,
     lifetimes: Lifetimes,
     sign: Sign,
+    others: Others | None = None,
 ) -> Release:
     """Sign the shelves in `changed`, then snapshot, then timestamp.
 
     `counters` is the floor: every new version is above it and above the previous release's.
     """
+    others = others or Others()
     counters = replace(counters.at_least(previous.counters) if previous else counters, root=root.version)
     shelves = dict(previous.shelves) if previous else {}
     for role, shelf in sorted(changed.items()):
         counters = replace(counters, targets=counters.targets + 1)
         header = Header(role, counters.targets, now, now + lifetimes.targets)
-        shelves[role] = roles.targets(header, shelf.entries(), sign)
+        delegations = others.delegations if role == TARGETS else None
+        shelves[role] = roles.targets(header, shelf.entries(), sign, delegations)
     if TARGETS not in shelves:
         raise ValueError("the first release needs the top-level shelf")
     counters = replace(counters, snapshot=counters.snapshot + 1)
     header = Header("snapshot", counters.snapshot, now, now + lifetimes.snapshot)
-    snapshot = roles.snapshot(header, shelves.values(), sign)
+    snapshot = roles.snapshot(header, shelves.values(), sign, others.lines)
     return _stamped(root, shelves, snapshot, counters, now, lifetimes, sign)
 
 

@@ -10,9 +10,10 @@ both, so that one (offline) signature serves both. Bytes made here are stored an
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from otarium.domain import canonical
 from otarium.domain.errors import Broken
@@ -102,21 +103,29 @@ def root(
     )
 
 
-def targets(header: Header, entries: Sequence[Entry], sign: Sign) -> RoleFile:
+Delegations = Mapping[Dialect, Mapping[str, Any] | None]
+"""The `delegations` member of each dialect, None where there is none."""
+
+
+def targets(
+    header: Header, entries: Sequence[Entry], sign: Sign, delegations: Delegations | None = None
+) -> RoleFile:
     """`entries` in the order of their ids; their bytes are joined, never decoded."""
+    delegated = delegations or {}
     tufs = [entry.tuf for entry in entries]
     inner = b",".join(tufs)
 
     def joined(forms: list[bytes]) -> bytes:
         return inner if forms == tufs else b",".join(forms)
 
-    def signed(dialect: Dialect, forms: list[bytes]) -> bytes:
-        return _signed(dialect, header, b'"targets":{', joined(forms))
+    def signed(dialect: Dialect, forms: list[bytes], encode: Callable[[object], bytes]) -> bytes:
+        stated = delegated.get(dialect)
+        before = b'"delegations":' + encode(stated) + b"," if stated else b""
+        return _signed(dialect, header, b'"targets":{', joined(forms), before)
 
-    uptane = signed(Dialect.UPTANE, [entry.uptane for entry in entries])
-    olpcs = [entry.olpc for entry in entries]
-    olpc = signed(Dialect.TUF, olpcs)
-    served = olpc if olpcs == tufs else signed(Dialect.TUF, tufs)
+    uptane = signed(Dialect.UPTANE, [entry.uptane for entry in entries], canonical.uptane)
+    olpc = signed(Dialect.TUF, [entry.olpc for entry in entries], canonical.olpc)
+    served = signed(Dialect.TUF, tufs, canonical.tuf)
     return _file(
         header,
         _envelope(Dialect.UPTANE, sign(TARGETS, uptane), uptane),
@@ -124,46 +133,66 @@ def targets(header: Header, entries: Sequence[Entry], sign: Sign) -> RoleFile:
     )
 
 
-def snapshot(header: Header, shelves: Iterable[RoleFile], sign: Sign) -> RoleFile:
-    return _listing(header, sorted(shelves, key=lambda shelf: shelf.role), sign)
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a snapshot says of one file."""
+
+    sha256: str
+    length: int
+    version: int
+
+    def to_object(self) -> dict[str, object]:
+        return {"hashes": {"sha256": self.sha256}, "length": self.length, "version": self.version}
+
+
+Lines = Mapping[Dialect, Mapping[str, Line]]
+"""Snapshot lines of files that this repository did not sign, by dialect and role."""
+
+
+def snapshot(
+    header: Header, shelves: Iterable[RoleFile], sign: Sign, others: Lines | None = None
+) -> RoleFile:
+    return _listing(header, list(shelves), sign, others or {})
 
 
 def timestamp_role(header: Header, listed: RoleFile, sign: Sign) -> RoleFile:
-    return _listing(header, [listed], sign)
+    return _listing(header, [listed], sign, {})
 
 
-def _listing(header: Header, files: Sequence[RoleFile], sign: Sign) -> RoleFile:
+def _listing(header: Header, files: Sequence[RoleFile], sign: Sign, others: Lines) -> RoleFile:
     """A file whose `meta` gives version, length and sha256 of others (aktualizr needs all three)."""
 
     def make(dialect: Dialect) -> bytes:
-        meta = {f"{file.role}.json": _meta_line(file.in_dialect(dialect)) for file in files}
+        meta = {f"{role}.json": line.to_object() for role, line in others.get(dialect, {}).items()}
+        meta |= {f"{file.role}.json": _line(file.in_dialect(dialect)).to_object() for file in files}
         signed = _signed(dialect, header, b'"meta":{', canonical.olpc(meta)[1:-1])
         return _envelope(dialect, sign(header.role, signed), signed)
 
     return _file(header, make(Dialect.UPTANE), make(Dialect.TUF))
 
 
-def listed_versions(file: RoleFile) -> dict[str, int]:
-    """Role -> version, as a snapshot or timestamp of ours lists them."""
-    meta = json.loads(file.tuf.raw)["signed"]["meta"]
+def listed_versions(file: RoleFile, dialect: Dialect = Dialect.TUF) -> dict[str, int]:
+    """Role -> version, as a snapshot or timestamp of ours lists them; of our own roles the same in both."""
+    meta = json.loads(file.in_dialect(dialect).raw)["signed"]["meta"]
     return {name.removesuffix(".json"): line["version"] for name, line in meta.items()}
 
 
-def _meta_line(file: SignedRole) -> dict[str, object]:
-    return {"hashes": {"sha256": file.sha256}, "length": file.length, "version": file.version}
+def _line(file: SignedRole) -> Line:
+    return Line(file.sha256, file.length, file.version)
 
 
-def _signed(dialect: Dialect, header: Header, member: bytes, inner: bytes) -> bytes:
-    """The canonical `signed` object around `member` + `inner` + `}`, whose name is meta or targets."""
+def _signed(dialect: Dialect, header: Header, member: bytes, inner: bytes, before: bytes = b"") -> bytes:
+    """The canonical `signed` object around `member` + `inner` + `}`, whose name is meta or targets;
+    `before` are members whose names sort before `expires`."""
     kind = header.role if header.role in ROLE_NAMES else TARGETS
     kind = kind.capitalize() if dialect is Dialect.UPTANE else kind
-    head = f'{{"_type":"{kind}","expires":"{timestamp(header.expires)}",'
+    head = f'{{"_type":"{kind}",'.encode() + before + f'"expires":"{timestamp(header.expires)}",'.encode()
     content = member + inner + b"}"
     if dialect is Dialect.UPTANE:
-        return b"".join((head.encode(), content, f',"version":{header.version}}}'.encode()))
+        return b"".join((head, content, f',"version":{header.version}}}'.encode()))
     spec = f'"spec_version":"{SPEC_VERSION}"'.encode()
     parts = (spec, content) if member.startswith(b'"targets"') else (content, spec)
-    return b"".join((head.encode(), b",".join(parts), f',"version":{header.version}}}'.encode()))
+    return b"".join((head, b",".join(parts), f',"version":{header.version}}}'.encode()))
 
 
 def _envelope(dialect: Dialect, signatures: Sequence[Signature], signed: bytes) -> bytes:

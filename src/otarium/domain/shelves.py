@@ -5,6 +5,7 @@ repository is small, the only one; every name keeps the shelf it was first put o
 A shelf is a value: a release is built from changed copies, and a failed release leaves no trace.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,6 +40,14 @@ class Shelf:
         if new:
             ids.sort()
         return Shelf(self.role, ids, by_id)
+
+
+_PAGE = re.compile(r"p-[0-9a-f]+")
+
+
+def is_shelf(role: str) -> bool:
+    """Whether a role of a snapshot is signed by the targets key; every other one is a source."""
+    return role == TARGETS or _PAGE.fullmatch(role) is not None
 
 
 def shelf_of(name: PackageName) -> str:

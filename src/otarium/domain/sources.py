@@ -15,7 +15,8 @@ from otarium.domain.errors import Invalid, SourceUnreachable
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import SourceName
 from otarium.domain.publishers import PublisherKey, key_ids, parse_key
-from otarium.domain.roles import Dialect
+from otarium.domain.release import Others
+from otarium.domain.roles import Dialect, Line
 
 SOURCES = 30
 """Clients visit at most 32 delegated roles for one target, this repository's own among them."""
@@ -243,4 +244,22 @@ def leaves_tuf_between(sources: Sequence[Source], since: int, now: int) -> bool:
         source.active and is_delegated(file, since) != is_delegated(file, now)
         for source in sources
         for file in source.files.values()
+    )
+
+
+def lines(sources: Iterable[Source], dialect: Dialect) -> dict[str, Line]:
+    """The snapshot lines of all files ever accepted, also of removed sources: a name that vanished from
+    the snapshot would stop clients for ever."""
+    return {
+        str(source.name): Line(file.listed_sha256, file.length, file.version)
+        for source in sources
+        if (file := source.files.get(dialect)) is not None
+    }
+
+
+def others(sources: Sequence[Source], now: int) -> Others:
+    """What a release says of sources."""
+    return Others(
+        {dialect: delegations(sources, dialect, now) for dialect in Dialect},
+        {dialect: lines(sources, dialect) for dialect in Dialect},
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from otarium.domain.errors import Broken
 from otarium.domain.release import Release
 from otarium.domain.roles import TARGETS, RoleFile, listed_versions
+from otarium.domain.shelves import is_shelf
 from otarium.services.ports import Announcements, Catalog, Changes, Transaction
 
 log = logging.getLogger(__name__)
@@ -167,7 +168,8 @@ def load_release(tx: Transaction, known: Release | None) -> Release | None:
 
     timestamp = load("timestamp", counters.timestamp)
     snapshot = load("snapshot", listed_versions(timestamp)["snapshot"])
-    shelves = {role: load(role, version) for role, version in listed_versions(snapshot).items()}
+    listed = listed_versions(snapshot)
+    shelves = {role: load(role, version) for role, version in listed.items() if is_shelf(role)}
     if TARGETS not in shelves:
         raise Broken("the newest snapshot does not list targets.json")
     return Release(load("root", counters.root), shelves, snapshot, timestamp, counters)

@@ -12,10 +12,11 @@ from typing import BinaryIO, Protocol
 
 from otarium.domain.access import Credential
 from otarium.domain.keys import SealedKey, Signature
-from otarium.domain.names import PackageId, Sha256
+from otarium.domain.names import PackageId, PackageName, Sha256
 from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery, Page
 from otarium.domain.release import Counters, Release, RoleKeys
 from otarium.domain.roles import RoleFile
+from otarium.services.ports_sources import Sources
 
 
 class Clock(Protocol):
@@ -31,10 +32,12 @@ class Cursor:
     upper_bound: int
     created_at: int = 0
     id: str | None = None
+    source: str = ""
 
 
 class Packages(Protocol):
-    """Rows of packages. `revision` numbers every change of the repository's packages, ever."""
+    """Rows of packages. `revision` numbers every change of the repository's own packages, ever; lists show
+    the packages of external sources too."""
 
     def revision(self) -> int:
         """The last one given out."""
@@ -42,6 +45,14 @@ class Packages(Protocol):
 
     def next_revision(self) -> int: ...
     def get(self, package_id: PackageId) -> Package | None: ...
+    def find(self, package_id: PackageId) -> Package | None:
+        """Also an external package: own ones first, then sources in the operator's order."""
+        ...
+
+    def owns_name(self, name: PackageName) -> bool:
+        """Whether a package of this name is here."""
+        ...
+
     def add(self, package: Package, shelf: str, entry: Entry) -> None: ...
     def replace(self, package: Package, entry: Entry) -> None: ...
     def remove(self, package: Package, revision: int, at: int) -> None:
@@ -168,6 +179,8 @@ class Transaction(Protocol):
     def journal(self) -> Journal: ...
     @property
     def keys(self) -> "KeyRows": ...
+    @property
+    def sources(self) -> Sources: ...
     def create_repository(self, at: int) -> None:
         """The one row that counters and the writer's lock live on."""
         ...

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from otarium.domain.delegation import Accepted, LeftOut
+from otarium.domain.delegation import Accepted
+from otarium.domain.external import LeftOut
 from otarium.domain.names import SourceName
 from otarium.domain.roles import Dialect
 from otarium.domain.sources import Source
@@ -31,6 +32,15 @@ class Fetched:
     raw: bytes
     etag: str | None = None
     last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a source, byte for byte as its publisher (or the vouching role) made it."""
+
+    raw: bytes
+    version: int
+    modified_at: int
 
 
 class SourceFetcher(Protocol):
@@ -78,7 +88,7 @@ class Sources(Protocol):
         """The first hundred."""
         ...
 
-    def file(self, name: SourceName, dialect: Dialect, version: int) -> bytes | None: ...
+    def file(self, name: SourceName, dialect: Dialect, version: int) -> StoredFile | None: ...
     def owned_like(self, patterns: Sequence[str], at_most: int) -> Sequence[str]:
         """Ids of own packages, live or deleted, that one of the patterns matches."""
         ...

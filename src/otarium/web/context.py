@@ -12,6 +12,7 @@ from otarium.services.health import Health
 from otarium.services.metadata import Metadata
 from otarium.services.packages import Packages
 from otarium.services.ports import BlobStore, Views
+from otarium.services.source_files import SourceFiles
 from otarium.web.limits import Admission, Pace
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ class Web:
     packages: Packages
     downloads: Downloads
     metadata: Metadata
+    source_files: SourceFiles
     clients: Clients
     blobs: BlobStore
     views: Views

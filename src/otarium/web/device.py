@@ -14,9 +14,10 @@ from typing import Any
 
 from otarium.domain.access import Scope
 from otarium.domain.errors import Invalid, NotFound, Refusal
-from otarium.domain.names import Sha256
+from otarium.domain.names import Sha256, SourceName
 from otarium.domain.packages import Content
-from otarium.domain.roles import ROLE_NAMES, Dialect, RoleFile
+from otarium.domain.roles import ROLE_NAMES, Dialect, SignedRole
+from otarium.domain.shelves import is_shelf
 from otarium.services.downloads import require_bytes
 from otarium.web import gate
 from otarium.web.auth import Authenticator
@@ -71,21 +72,51 @@ class DeviceApp:
         current = self._web.metadata.current
         if dialect is Dialect.UPTANE:
             self._web.views.remember(_device(scope), current.number, time.time())
-        await self._replies.plain(current.timestamp.in_dialect(dialect)).send(scope, send)
+        file = current.timestamp
+        await self._replies.plain(file.in_dialect(dialect), file.signed_at).send(scope, send)
 
     async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> MetadataReply:
         if not self._is_fresh():
             await self._refresh()
         match = _ROLE_FILE.fullmatch(name.removeprefix("delegations/"))
-        file = None
-        if match and match["version"]:
-            file = await self._versioned(match["role"], int(match["version"]))
-        elif match and name.startswith("delegations/") == (match["role"] not in ROLE_NAMES):
-            file = await self._plain(scope, dialect, match["role"])
-        if file is None:
+        reply = None
+        if match is not None and _is_place(match, name.startswith("delegations/"), dialect):
+            is_own = match["role"] in ROLE_NAMES or is_shelf(match["role"])
+            reply = await (self._own if is_own else self._source)(scope, dialect, match)
+        if reply is None:
             raise NotFound(f"There is no metadata file {name[:100]!a}.")
-        signed = file.in_dialect(dialect)
-        return self._replies.versioned(signed) if match and match["version"] else self._replies.plain(signed)
+        return reply
+
+    async def _own(self, scope: Scope_, dialect: Dialect, match: re.Match[str]) -> MetadataReply | None:
+        """A file that this repository signed."""
+        role, metadata = match["role"], self._web.metadata
+        if match["version"]:
+            file = await self._web.reading(metadata.versioned, role, int(match["version"]))
+            return self._replies.versioned(file.in_dialect(dialect), file.signed_at) if file else None
+        number = self._view(scope, dialect) if role != "root" else None
+        if number is None:
+            file = metadata.plain(role, None)
+        else:
+            file = await self._web.reading(metadata.plain, role, number)
+        return self._replies.plain(file.in_dialect(dialect), file.signed_at) if file else None
+
+    async def _source(self, scope: Scope_, dialect: Dialect, match: re.Match[str]) -> MetadataReply | None:
+        """A file of another publisher."""
+        name, files = SourceName(match["role"]), self._web.source_files
+        if match["version"]:
+            file = await self._web.reading(files.versioned, name, dialect, int(match["version"]))
+            signed = SignedRole.of(file.raw, file.version) if file else None
+            return self._replies.versioned(signed, file.modified_at) if file and signed else None
+        file = await self._web.reading(files.plain, name, dialect, self._view(scope, dialect))
+        signed = SignedRole.of(file.raw, file.version) if file else None
+        return self._replies.plain(signed, file.modified_at) if file and signed else None
+
+    def _view(self, scope: Scope_, dialect: Dialect) -> int | None:
+        """The release whose timestamp a device took last, where that is not the newest."""
+        if dialect is not Dialect.UPTANE:
+            return None
+        number = self._web.views.recall(_device(scope), time.time())
+        return None if number == self._web.metadata.current.number else number
 
     def _is_fresh(self) -> bool:
         try:
@@ -103,17 +134,6 @@ class DeviceApp:
             self._blind = True
         else:
             self._blind = False
-
-    async def _versioned(self, role: str, version: int) -> RoleFile | None:
-        return await self._web.reading(self._web.metadata.versioned, role, version)
-
-    async def _plain(self, scope: Scope_, dialect: Dialect, role: str) -> RoleFile | None:
-        number = None
-        if dialect is Dialect.UPTANE and role != "root":
-            number = self._web.views.recall(_device(scope), time.time())
-        if number is None or number == self._web.metadata.current.number:
-            return self._web.metadata.plain(role, None)
-        return await self._web.reading(self._web.metadata.plain, role, number)
 
     async def _send_target(self, scope: Scope_, send: Send) -> None:
         name = gate.path_text(scope["raw_path"]).partition("/targets/")[2]
@@ -137,6 +157,13 @@ class DeviceApp:
         if match is None:
             return None, False
         return self._web.downloads.by_hash(Sha256.parse(match["hash"])), True
+
+
+def _is_place(match: re.Match[str], below_delegations: bool, dialect: Dialect) -> bool:
+    """aktualizr looks for plain names of delegated roles below delegations/; all others have one place."""
+    if match["version"] or dialect is Dialect.TUF:
+        return True
+    return below_delegations == (match["role"] not in ROLE_NAMES)
 
 
 def _device(scope: Scope_) -> bytes:

@@ -5,6 +5,7 @@ Answers are made once per file and kept while the file is among the last ones as
 
 import gzip
 from collections import OrderedDict
+from email.utils import formatdate, parsedate_to_datetime
 from typing import Any
 
 from otarium.domain.roles import SignedRole
@@ -32,13 +33,15 @@ class _Variant:
 class MetadataReply:
     """A file that answers conditional and compressed requests."""
 
-    def __init__(self, web: Web, signed: SignedRole, cache: bytes) -> None:
+    def __init__(self, web: Web, signed: SignedRole, cache: bytes, modified_at: int) -> None:
         self._web = web
         self._signed = signed
+        self._modified_at = modified_at
         self._headers: Headers = [
             (b"content-type", b"application/json"),
             (b"cache-control", cache),
             (b"vary", b"accept-encoding"),
+            (b"last-modified", formatdate(modified_at, usegmt=True).encode()),
         ]
         self._identity = _Variant(signed.raw, f'"{signed.sha256}"', self._headers)
         self._gzip: _Variant | None = None
@@ -48,7 +51,7 @@ class MetadataReply:
         return self._signed.length
 
     async def send(self, scope: dict[str, Any], send: Send) -> None:
-        accepted = condition = None
+        accepted = condition = since = None
         for name, value in scope["headers"]:
             if name == b"accept-encoding":
                 accepted = value
@@ -56,10 +59,17 @@ class MetadataReply:
                 condition = (
                     str(value, "latin-1") if condition is None else f"{condition}, {value.decode('latin-1')}"
                 )
+            elif name == b"if-modified-since":
+                since = str(value, "latin-1")
         variant = self._identity
         if accepted is not None and self._signed.length >= _GZIP_FROM_BYTES and _takes_gzip(accepted):
             variant = await self._compressed()
-        if condition is not None and matches(condition, variant.etag):
+        # If-Modified-Since counts only where there is no If-None-Match (RFC 9110 13.1.3).
+        if (
+            matches(condition, variant.etag)
+            if condition is not None
+            else since is not None and _is_since(since, self._modified_at)
+        ):
             await send(variant.not_modified)
             await send(_NO_BODY)
         else:
@@ -87,6 +97,13 @@ def _takes_gzip(accepted: bytes) -> bool:
     return False
 
 
+def _is_since(text: str, modified_at: int) -> bool:
+    try:
+        return parsedate_to_datetime(text).timestamp() >= modified_at
+    except (ValueError, OverflowError):
+        return False
+
+
 def matches(condition: str, etag: str) -> bool:
     """If-None-Match, by weak comparison (RFC 9110 13.1.2)."""
     listed = [one.strip().removeprefix("W/") for one in condition.split(",")]
@@ -101,17 +118,17 @@ class MetadataReplies:
         self._size = 0
         self._kept: OrderedDict[tuple[str, bytes], MetadataReply] = OrderedDict()
 
-    def plain(self, signed: SignedRole) -> MetadataReply:
-        return self._reply(signed, NO_CACHE)
+    def plain(self, signed: SignedRole, modified_at: int) -> MetadataReply:
+        return self._reply(signed, NO_CACHE, modified_at)
 
-    def versioned(self, signed: SignedRole) -> MetadataReply:
-        return self._reply(signed, self._web.cache_forever)
+    def versioned(self, signed: SignedRole, modified_at: int) -> MetadataReply:
+        return self._reply(signed, self._web.cache_forever, modified_at)
 
-    def _reply(self, signed: SignedRole, cache: bytes) -> MetadataReply:
+    def _reply(self, signed: SignedRole, cache: bytes, modified_at: int) -> MetadataReply:
         key = (signed.sha256, cache)
         reply = self._kept.get(key)
         if reply is None:
-            reply = self._kept[key] = MetadataReply(self._web, signed, cache)
+            reply = self._kept[key] = MetadataReply(self._web, signed, cache, modified_at)
             self._size += signed.length
             while self._size > _KEPT_BYTES and len(self._kept) > 1:
                 self._size -= self._kept.popitem(last=False)[1].length

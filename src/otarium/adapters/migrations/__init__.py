@@ -6,7 +6,7 @@ from pathlib import Path
 
 from otarium.domain.errors import Broken
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `versions`; a test holds the two together."""
 
 
