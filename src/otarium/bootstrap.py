@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from otarium.adapters import keystore, migrations
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
+from otarium.adapters.fetcher import GuardedFetcher
+from otarium.adapters.locks import FileLocks
 from otarium.adapters.views import SharedViews
 from otarium.domain.release import Lifetimes
 from otarium.services import authority, backup, renewal
@@ -23,7 +25,9 @@ from otarium.services.metadata import Metadata, Retention
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports import Clock
 from otarium.services.publishing import Publisher
+from otarium.services.refreshing import Refreshing, leave_tuf
 from otarium.services.source_files import SourceFiles
+from otarium.services.sources import Sources
 from otarium.services.verify import Verification
 from otarium.settings import MetadataSettings, Settings
 
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 RENEWAL_INTERVAL = 5.0
 CHECKPOINT_INTERVAL = 2.0
+REFRESH_INTERVAL = 5.0
+"""How often is looked for sources that are due."""
 ORPHAN_INTERVAL = 6 * 3600.0
 
 
@@ -64,6 +70,14 @@ class Repository:
         retention = Retention(settings.kept_seconds, settings.kept_files, settings.kept_bytes)
         lifetimes = _lifetimes(settings)
         return Publisher(self.catalog, metadata, signer, self.clock, lifetimes, retention), metadata
+
+    def sources(self, publisher: Publisher) -> tuple[Sources, Refreshing]:
+        vault, storage = keystore.LocalVault(self.master), self.settings.storage
+        sources = Sources(self.catalog, publisher, vault, keystore.LocalVouchKeys(self.master))
+        fetcher = GuardedFetcher(ca_file=self.settings.sources.ca_file)
+        locks = FileLocks(storage.data_dir / "source-locks")
+        refreshing = Refreshing(self.catalog, publisher, sources, fetcher, locks, vault, self.clock)
+        return sources, refreshing
 
     def sweep(self) -> renewal.Sweep:
         return renewal.Sweep(self.catalog, self.blobs, self.clock, self.settings.metadata.deleted_grace)
@@ -134,7 +148,8 @@ def web_app(settings: Settings) -> "Asgi":
         reserve_bytes=uploads.reserve_bytes,
         reuse_deleted_versions=uploads.reuse_deleted_versions,
     )
-    schedule = _schedule(repository, publisher, metadata)
+    sources, refreshing = repository.sources(publisher)
+    schedule = _schedule(repository, publisher, metadata, refreshing)
 
     def started() -> None:
         publisher.start()
@@ -142,12 +157,17 @@ def web_app(settings: Settings) -> "Asgi":
 
     def stopped() -> None:
         schedule.stop()
+        refreshing.stop()
         publisher.stop()
 
     web = Web(
         packages=Packages(repository.catalog, repository.blobs, publisher, repository.clock, limits),
         downloads=Downloads(repository.catalog, repository.clock, settings.metadata.deleted_grace),
         metadata=metadata,
+        sources=sources,
+        refreshing=refreshing,
+        now=repository.clock.now,
+        source_spelling=settings.sources.spelling,
         source_files=SourceFiles(repository.catalog, metadata),
         clients=repository.clients,
         blobs=repository.blobs,
@@ -166,13 +186,17 @@ def web_app(settings: Settings) -> "Asgi":
     return make_app(web)
 
 
-def _schedule(repository: Repository, publisher: Publisher, metadata: Metadata) -> renewal.Schedule:
+def _schedule(
+    repository: Repository, publisher: Publisher, metadata: Metadata, refreshing: Refreshing
+) -> renewal.Schedule:
     settings = repository.settings.metadata
     sweep = repository.sweep()
     interval = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
     return renewal.Schedule(
         [
             (interval, lambda: renewal.renew(metadata, publisher, repository.clock)),
+            (interval, lambda: leave_tuf(repository.catalog, metadata, publisher, repository.clock)),
+            (REFRESH_INTERVAL, refreshing.refresh_due),
             (CHECKPOINT_INTERVAL, repository.catalog.checkpoint),
             (settings.sweep_interval, sweep),
             (settings.sweep_interval, repository.blobs.clear_abandoned),
@@ -184,7 +208,7 @@ def _schedule(repository: Repository, publisher: Publisher, metadata: Metadata) 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The variables that make a worker read the same settings."""
     made: dict[str, str] = {}
-    for group in (settings.storage, settings.http, settings.uploads, settings.metadata):
+    for group in (settings.storage, settings.http, settings.uploads, settings.metadata, settings.sources):
         for name, field in type(group).model_fields.items():
             value = getattr(group, name)
             if value is not None and field.description:

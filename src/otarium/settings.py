@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _GROUP = SettingsConfigDict(env_prefix="OTARIUM_", frozen=True, extra="ignore")
+_SOURCES = SettingsConfigDict(env_prefix="OTARIUM_SOURCE_", frozen=True, extra="ignore")
 
 DeviceAccess = Literal["public", "token"]
 
@@ -96,6 +97,16 @@ class MetadataSettings(BaseSettings):
     sweep_interval: float = Field(default=60, gt=0, description="OTARIUM_SWEEP_INTERVAL")
 
 
+class SourceSettings(BaseSettings):
+    """External package sources."""
+
+    model_config = _SOURCES
+    ca_file: Path | None = Field(default=None, description="OTARIUM_SOURCE_CA_FILE")
+    """Certificates to trust beside the system's, as PEM."""
+    spelling: Literal["auto", "json", "bare"] = Field(default="auto", description="OTARIUM_SOURCE_SPELLING")
+    """How answers spell a source: `name.json`, `name`, or as the base path's clients are used to."""
+
+
 class Settings:
     """All groups, from the environment where none is given."""
 
@@ -105,8 +116,10 @@ class Settings:
         http: HttpSettings | None = None,
         uploads: UploadSettings | None = None,
         metadata: MetadataSettings | None = None,
+        sources: SourceSettings | None = None,
     ) -> None:
         self.storage = storage or StorageSettings()
         self.http = http or HttpSettings()
         self.uploads = uploads or UploadSettings()
         self.metadata = metadata or MetadataSettings()
+        self.sources = sources or SourceSettings()

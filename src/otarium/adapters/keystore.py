@@ -19,8 +19,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from otarium.domain.errors import Broken
 from otarium.domain.keys import PublicKey, SealedKey, Signature
+from otarium.domain.names import SourceName
 from otarium.domain.release import RoleKeys
 from otarium.domain.roles import ROLE_NAMES
+from otarium.domain.vouching import ROLE_PREFIX
 
 _NONCE_BYTES = 12
 MASTER_KEY_BYTES = 32
@@ -87,11 +89,45 @@ def generate(master: MasterKey) -> list[SealedKey]:
     return [master.seal(Ed25519PrivateKey.generate(), role) for role in ROLE_NAMES]
 
 
+class LocalVault:
+    """Secrets sealed under the master key; what they are for is bound in."""
+
+    def __init__(self, master: MasterKey) -> None:
+        self._box = AESGCM(master.derive("vault"))
+
+    def seal(self, purpose: str, secret: bytes) -> bytes:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + self._box.encrypt(nonce, secret, purpose.encode())
+
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        try:
+            return self._box.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose.encode())
+        except InvalidTag:
+            raise Broken(f"the secret for {purpose} does not open: this is another master key") from None
+
+
+class LocalVouchKeys:
+    """A key of its own for every source that is vouched for."""
+
+    def __init__(self, master: MasterKey) -> None:
+        self._master = master
+
+    def generate(self, name: SourceName) -> SealedKey:
+        return self._master.seal(Ed25519PrivateKey.generate(), f"{ROLE_PREFIX}{name}")
+
+    def sign(self, key: SealedKey, payload: bytes) -> bytes:
+        return self._master.unseal(key).sign(payload)
+
+
 class LocalSigner:
     """Signs with keys held in this process."""
 
     def __init__(self, rows: Sequence[SealedKey], master: MasterKey) -> None:
-        self._keys = {row.role: (row.key_id, PublicKey(row.public), master.unseal(row)) for row in rows}
+        self._keys = {
+            row.role: (row.key_id, PublicKey(row.public), master.unseal(row))
+            for row in rows
+            if row.role in ROLE_NAMES
+        }
         missing = set(ROLE_NAMES) - set(self._keys)
         if missing:
             raise Broken(f"keys are missing for {', '.join(sorted(missing))}")

@@ -127,7 +127,11 @@ class PackageRows:
         if row is not None:
             return replace(_content(row), location=row.uri if row.location else None)
         row = self._connection.execute(gone).first()
-        return _content(row) if row else None
+        if row is not None:
+            return _content(row)
+        elsewhere = select(_P).where(_P.c.sha256 == sha256, ~_OWN, _P.c.uri.is_not(None)).limit(1)
+        row = self._connection.execute(elsewhere).first()
+        return replace(_content(row), location=row.uri) if row else None
 
     def search(self, query: PackageQuery) -> Page:
         where = _where(query)
@@ -180,26 +184,16 @@ class PackageRows:
 
 def _where(query: PackageQuery) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
-    if query.sources:
-        where.append(_P.c.source.in_(query.sources))
-    if query.external:
-        where.append(~_OWN)
-    if query.id_contains:
-        where.append(func.instr(_P.c.id_folded, folded(query.id_contains)) > 0)
-    if query.name_contains:
-        where.append(func.instr(_P.c.name_folded, folded(query.name_contains)) > 0)
-    if query.name is not None:
-        where.append(_P.c.name == query.name)
-    if query.version is not None:
-        where.append(_P.c.version == query.version)
+    listed = {_P.c.source: query.sources, _P.c.sha256: query.hashes, _P.c.package_id: query.ids}
+    where += [column.in_(values) for column, values in listed.items() if values]
+    folds = {_P.c.id_folded: query.id_contains, _P.c.name_folded: query.name_contains}
+    where += [func.instr(column, folded(part)) > 0 for column, part in folds.items() if part]
+    exact = {_P.c.name: query.name, _P.c.version: query.version, _P.c.has_sbom: query.has_sbom}
+    where += [column == value for column, value in exact.items() if value is not None]
     if query.hardware_ids:
         where.append(_P.c.pk.in_(select(_H.c.pk).where(_H.c.hardware_id.in_(query.hardware_ids))))
-    if query.hashes:
-        where.append(_P.c.sha256.in_(query.hashes))
-    if query.ids:
-        where.append(_P.c.package_id.in_(query.ids))
-    if query.has_sbom is not None:
-        where.append(_P.c.has_sbom.is_(query.has_sbom))
+    if query.external:
+        where.append(~_OWN)
     return where
 
 

@@ -1,13 +1,12 @@
 """`otarium client` and `otarium token`: who may call the API."""
 
 import json
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from otarium.cli.opening import AsJson, DataDir, MasterKeyFile, opened, told
-from otarium.cli.output import show_table
+from otarium.cli.output import seconds_of, show_table
 
 if TYPE_CHECKING:
     from otarium.domain.access import Credential
@@ -16,9 +15,6 @@ Scopes = Annotated[
     list[str] | None,
     typer.Option("--scope", help="packages:read or packages:write; both by default", metavar="S"),
 ]
-_DURATION = re.compile(r"(\d+)([smhdw])")
-_LONGEST = 10 * 366 * 86_400
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def register(app: typer.Typer) -> None:
@@ -98,10 +94,7 @@ def token_create(
     master_key_file: MasterKeyFile = None,
 ) -> None:
     """Print a new bearer token. Example: export OTARIUM_TOKEN=$(otarium token create --name laptop)"""
-    match = _DURATION.fullmatch(expires)
-    lifetime = int(match[1]) * _SECONDS[match[2]] if match and len(match[1]) <= 9 else 0
-    if not 1 <= lifetime <= _LONGEST:
-        raise typer.BadParameter(f"{expires!r} is not a time of up to 10 years; write 30m, 12h, 90d or 52w")
+    lifetime = seconds_of(expires)
     with told():
         clients = opened(data_dir, master_key_file).clients
         issued = clients.create_token(name, _scopes(scope), lifetime)

@@ -1,4 +1,4 @@
-"""What the commands print, and where.
+"""What the commands print, and where, and the times they are given.
 
 Results go to stdout: as JSON when asked for, as a table or record that fits the terminal, else as lines with
 tabs for other programs. Everything else goes to stderr, an error as one line. Colours only on a terminal and
@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 a negative answer or a failure, 2 a command that makes no 
 """
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,18 @@ FAILED = 1
 USAGE = 2
 
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_DURATION = re.compile(r"(\d+)([smhdw])")
+_LONGEST = 10 * 366 * 86_400
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def seconds_of(duration: str) -> int:
+    """A lifetime such as 90d in seconds; one that makes no sense is a usage error."""
+    match = _DURATION.fullmatch(duration)
+    seconds = int(match[1]) * _SECONDS[match[2]] if match and len(match[1]) <= 9 else 0
+    if not 1 <= seconds <= _LONGEST:
+        raise typer.BadParameter(f"{duration!r} is not a time of up to 10 years; write 30m, 12h, 90d or 52w")
+    return seconds
 
 
 def console(stream: IO[str]) -> Console:

@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Any
 
 from otarium.domain import canonical
-from otarium.domain.delegation import MEMBERS, Delegation, accept
-from otarium.domain.errors import Invalid, SourceRefused
+from otarium.domain.delegation import MEMBERS, accept
+from otarium.domain.errors import Invalid
 from otarium.domain.external import external_package
 from otarium.domain.names import HardwareId, PackageId, PackageName, PackageVersion, Sha256, SourceName
 from otarium.domain.packages import Content, Package, TargetFormat, parse_meta, parse_uri, timestamp
@@ -121,7 +121,7 @@ def _package(stated: object, before: Earlier, now: int) -> Package:
     name, version = PackageName.parse(_text(stated, "name")), PackageVersion.parse(_text(stated, "version"))
     package_id, content = PackageId.of(name, version), _content(stated)
     last = before.packages.get(package_id)
-    created = _seconds(stated.get("createdAt")) or (last.created_at if last else now)
+    created = _created(stated.get("createdAt"), last.created_at if last else now)
     package = Package(
         id=package_id,
         name=name,
@@ -177,9 +177,9 @@ def _text(stated: Mapping[str, Any], member: str) -> str:
     return value
 
 
-def _seconds(stated: object) -> int | None:
+def _created(stated: object, otherwise: int) -> int:
     if stated is None:
-        return None
+        return otherwise
     try:
         moment = datetime.fromisoformat(str(stated)[:40])
         seconds = int(moment.timestamp()) if moment.tzinfo else -1

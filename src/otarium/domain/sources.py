@@ -108,15 +108,39 @@ class Source:
     def active(self) -> bool:
         return self.removed_at is None and self.fetching.enabled
 
+    def live(self, dialect: Dialect) -> SourceFile | None:
+        """The file that devices are sent to. One from before the source was added again is none: other keys
+        signed it."""
+        file = self.files.get(dialect)
+        if file is None or not self.active or file.accepted_at < self.added_at:
+            return None
+        return None if file.vouched and not self.fetching.vouch else file
+
     @property
     def published(self) -> SourceFile | None:
-        """The publisher's file whose packages are listed: the Uptane one where there are both."""
-        own = [file for file in self.files.values() if not file.vouched]
-        return min(own, key=lambda file: file.dialect is not Dialect.UPTANE, default=None)
+        """The publisher's own file whose packages are listed: the Uptane one where there are both."""
+        for dialect in (Dialect.UPTANE, Dialect.TUF):
+            file = self.live(dialect)
+            if file is not None and not file.vouched:
+                return file
+        return None
 
     @property
     def expires(self) -> int | None:
-        return min((file.expires for file in self.files.values()), default=None)
+        live = filter(None, map(self.live, Dialect))
+        return min((file.expires for file in live), default=None)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What its operator should know: where devices and TUF 1.0 clients may see different packages, and
+        whom a file does not reach."""
+        told = {pattern: patterns.ambiguity(pattern) for pattern in self.delegation.paths}
+        warnings = [f"the path {pattern!r}: {why}" for pattern, why in told.items() if why]
+        if self.published is not None and self.live(Dialect.UPTANE) is None:
+            warnings.append("its list is in the TUF 1.0 dialect alone, which Uptane devices cannot verify")
+        if self.published is not None and self.live(Dialect.TUF) is None:
+            warnings.append("its list is in the Uptane dialect alone; set vouch to carry it for TUF clients")
+        return warnings
 
     def state(self, now: int) -> SourceState:
         if self.expires is not None and self.expires <= now:
@@ -205,8 +229,8 @@ def delegations(sources: Iterable[Source], dialect: Dialect, now: int) -> dict[s
     keys: dict[str, Any] = {}
     roles = []
     for source in sources:
-        file = source.files.get(dialect)
-        if file is None or not source.active or not is_delegated(file, now):
+        file = source.live(dialect)
+        if file is None or not is_delegated(file, now):
             continue
         signers, threshold = _signers(source, file)
         keys |= {key_id: key for key_id, key in signers.items()}
@@ -241,9 +265,9 @@ def is_delegated(file: SourceFile, now: int) -> bool:
 def leaves_tuf_between(sources: Sequence[Source], since: int, now: int) -> bool:
     """Whether a source of /tuf came too near to its expiry after `since`."""
     return any(
-        source.active and is_delegated(file, since) != is_delegated(file, now)
+        is_delegated(file, since) != is_delegated(file, now)
         for source in sources
-        for file in source.files.values()
+        if (file := source.live(Dialect.TUF)) is not None
     )
 
 

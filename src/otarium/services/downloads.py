@@ -6,8 +6,8 @@ A deleted package stays for a grace, for devices that are one release behind.
 from dataclasses import replace
 
 from otarium.domain.errors import NotFound, PackageNotFound
-from otarium.domain.names import PackageId, Sha256
-from otarium.domain.packages import Content, TargetFormat
+from otarium.domain.names import OWN_SOURCE, PackageId, Sha256
+from otarium.domain.packages import Content, Package, TargetFormat
 from otarium.services.ports import Catalog, Clock
 
 
@@ -23,8 +23,10 @@ class Downloads:
         """By package id, as it stands in signed metadata."""
         package_id = PackageId.lookup(name)
         with self._catalog.read() as tx:
-            package = tx.packages.get(package_id)
+            package = tx.packages.find(package_id)
             deleted = None if package else tx.packages.deleted(package_id)
+        if package is not None and package.source != OWN_SOURCE:
+            return _external(package)
         if package is not None:
             return replace(package.content, location=package.uri if package.content.location else None)
         return deleted.content if deleted and deleted.deleted_at >= self._grace_start() else None
@@ -36,6 +38,15 @@ class Downloads:
 
     def _grace_start(self) -> int:
         return self._clock.now() - self._grace
+
+
+def _external(package: Package) -> Content:
+    """The bytes of another publisher stay where its list says that they are."""
+    if package.uri is None and package.content.format is not TargetFormat.OSTREE:
+        raise NotFound(
+            f"{package.id[:300]!a} is listed by {package.source}, which does not say where it lies."
+        )
+    return replace(package.content, location=package.uri)
 
 
 def require_bytes(content: Content | None, name: str) -> Content:

@@ -35,6 +35,7 @@ from otarium.domain.packages import (
 from otarium.domain.shelves import shelf_of
 from otarium.services.ports import BlobStore, Catalog, Clock, StagedBlob, Transaction
 from otarium.services.publishing import Outcome, Publisher
+from otarium.services.sources import require_no_confusion
 
 CHUNK = 250
 
@@ -58,6 +59,8 @@ class Upload:
     hardware_ids: tuple[HardwareId, ...]
     length: int
     sha256: Sha256 | None = None
+    accept_overlap: bool = False
+    """The uploader's yes to a new name that an external source may publish too."""
 
     @property
     def id(self) -> PackageId:
@@ -70,7 +73,10 @@ class Upload:
 
 
 class Packages:
-    """Methods block; call them from a worker thread. Each checks that the actor may."""
+    """Methods block; call them from a worker thread. Each checks that the actor may.
+
+    External packages are seen here, in lists and by `get`; only our own are ever changed.
+    """
 
     def __init__(
         self, catalog: Catalog, blobs: BlobStore, publisher: Publisher, clock: Clock, limits: Limits
@@ -120,7 +126,8 @@ class Packages:
             self._arriving[sha256] += 1
         try:
             staged.commit()
-            future = self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new))
+            accepted = upload.accept_overlap
+            future = self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new, accepted))
         except BaseException:
             self._arrived(sha256)
             raise
@@ -147,18 +154,22 @@ class Packages:
         with self._catalog.read() as tx:
             known = tx.packages.get(upload.id)
             deleted = None if known else tx.packages.deleted(upload.id)
+            if not (known or deleted or upload.accept_overlap):
+                require_no_confusion(tx, upload.name, upload.id)
         if known is not None:
             identity.require_same_names(known, upload)
             identity.require_same(known.content, upload.content(known.content), known.id)
         elif deleted is not None and not self._limits.reuse_deleted_versions:
             identity.require_same_bytes(deleted.content, upload.content(deleted.content), deleted.id)
 
-    def add_reference(self, actor: Actor, new: NewPackage) -> "Future[Package]":
+    def add_reference(self, actor: Actor, new: NewPackage, accept_overlap: bool = False) -> "Future[Package]":
         """Add a package whose bytes live at `new.content.location`; they are not fetched."""
         actor.require(Scope.WRITE)
-        return self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new))
+        return self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new, accept_overlap))
 
-    def _add(self, tx: Transaction, now: int, actor: Actor, new: NewPackage) -> Outcome[Package]:
+    def _add(
+        self, tx: Transaction, now: int, actor: Actor, new: NewPackage, accept_overlap: bool
+    ) -> Outcome[Package]:
         known = tx.packages.get(new.id)
         if known is not None:
             identity.require_same_names(known, new)
@@ -167,6 +178,8 @@ class Packages:
         deleted = tx.packages.deleted(new.id)
         if deleted is not None and not self._limits.reuse_deleted_versions:
             identity.require_same_bytes(deleted.content, new.content, new.id)
+        if not (deleted or accept_overlap):
+            require_no_confusion(tx, new.name, new.id)
         if new.content.location is None:
             self._keep_blob(tx, new.content)
         package = Package(
@@ -234,7 +247,7 @@ class Packages:
         """Raises PackageNotFound."""
         actor.require(Scope.READ)
         with self._catalog.read() as tx:
-            return _existing(tx, package_id)
+            return _found(tx.packages.find(package_id), package_id)
 
     def search(self, actor: Actor, query: PackageQuery) -> Page:
         """A page of at most a few thousand packages; use `walk` for more."""
@@ -262,7 +275,10 @@ class Packages:
 
 
 def _existing(tx: Transaction, package_id: PackageId) -> Package:
-    package = tx.packages.get(package_id)
+    return _found(tx.packages.get(package_id), package_id)
+
+
+def _found(package: Package | None, package_id: PackageId) -> Package:
     if package is None:
         raise PackageNotFound(
             f"There is no package {package_id[:300]!a} in this repository.", description="TargetNotFound"

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from otarium.domain.delegation import Accepted
 from otarium.domain.external import LeftOut
+from otarium.domain.keys import SealedKey
 from otarium.domain.names import SourceName
 from otarium.domain.roles import Dialect
 from otarium.domain.sources import Source
@@ -47,6 +48,22 @@ class SourceFetcher(Protocol):
     def fetch(self, request: FetchRequest) -> Fetched | None:
         """None when nothing changed (304). Raises SourceUnreachable."""
         ...
+
+
+class Vault(Protocol):
+    """Keeps small secrets at rest: encrypted, and bound to what they are for."""
+
+    def seal(self, purpose: str, secret: bytes) -> bytes: ...
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        """Raises Broken when it was sealed for something else, or under another master key."""
+        ...
+
+
+class VouchKeys(Protocol):
+    """Keys by which this repository vouches for a source in the dialect that its publisher lacks."""
+
+    def generate(self, name: SourceName) -> SealedKey: ...
+    def sign(self, key: SealedKey, payload: bytes) -> bytes: ...
 
 
 class SourceLocks(Protocol):

@@ -1,4 +1,4 @@
-"""The files of external package sources, as devices fetch them: verbatim, in the version that a snapshot lists."""
+"""The files of external package sources, as devices fetch them: verbatim, and as a snapshot lists them."""
 
 from functools import lru_cache
 

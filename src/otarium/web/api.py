@@ -4,7 +4,8 @@ Contract: the documented client's `PackagesApi`. Success is exactly 200, since t
 201, 202 and 204 into None.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,11 +13,11 @@ from litestar import Request, Response, delete, get, patch, post
 from litestar.response import Stream
 
 from otarium.domain.access import Actor
-from otarium.domain.errors import Invalid, LengthRequired, PackageNotFound, SourceNotFound, Unavailable
-from otarium.domain.names import PackageId
-from otarium.domain.packages import NewPackage, Package, PackageEdit, PackageQuery
+from otarium.domain.errors import Invalid, LengthRequired, PackageNotFound, Unavailable
+from otarium.domain.names import PackageId, SourceName
+from otarium.domain.packages import Package, PackageEdit, PackageQuery
 from otarium.services.packages import Upload
-from otarium.web import limits, wire
+from otarium.web import limits, wire, wire_sources
 from otarium.web.context import Web, published
 from otarium.web.errors import UnsupportedMediaType
 from otarium.web.gate import package_id_of
@@ -24,37 +25,53 @@ from otarium.web.http import header
 
 HttpRequest = Request[Any, Any, Any]
 JSON = "application/json"
+OVERLAP_HEADER = "otarium-accept-overlap"
 _PIECE_BYTES = 64 * 1024
 
 
-def _json(content: object, headers: dict[str, str] | None = None) -> Response[bytes]:
+def json_answer(content: object, headers: dict[str, str] | None = None) -> Response[bytes]:
     return Response(msgspec.json.encode(content), media_type=JSON, headers=headers)
 
 
-def _package(package: Package) -> Response[bytes]:
-    return _json(wire.package_out(package), {"etag": package.etag})
+def _spell(request: HttpRequest, web: Web) -> wire.Spell:
+    """Clients of v2beta write sources as `name.json`, those of v2 as `name`; a setting overrides."""
+    bare = web.source_spelling == "bare" or (
+        web.source_spelling == "auto" and not request.scope["path"].startswith("/api/v2beta/")
+    )
+    return partial(wire.spelled, bare=bare)
+
+
+def _package(package: Package, request: HttpRequest, web: Web) -> Response[bytes]:
+    return json_answer(wire.package_out(package, _spell(request, web)), {"etag": package.etag})
 
 
 @get("/packages", name="get_packages")
 async def get_packages(request: HttpRequest, reader: Actor, web: Web) -> Response[Any]:
     asked = wire.query(request.scope["query_string"], wire.ListQuery)
-    query = asked.to_domain()
+    query, spell = asked.to_domain(), _spell(request, web)
     if asked.limit > web.page_size:
         total, chunks = await web.reading(web.packages.walk, reader, query)
-        return Stream(_streamed(web, query, total, chunks), media_type=JSON)
+        return Stream(_streamed(web, query, total, _texts(chunks, wire.package_out, spell)), media_type=JSON)
     page = await web.reading(web.packages.search, reader, query)
-    values = [wire.package_out(package) for package in page.values]
-    return _json(wire.PageOut(values, page.total, query.offset, query.limit))
+    values = [wire.package_out(package, spell) for package in page.values]
+    return json_answer(wire.PageOut(values, page.total, query.offset, query.limit))
+
+
+def _texts(
+    chunks: Iterator[list[Package]], render: Callable[[Package, wire.Spell], object], spell: wire.Spell
+) -> Iterator[bytes]:
+    """The members of the list as JSON text, a chunk of rows at a time."""
+    for chunk in chunks:
+        yield msgspec.json.encode([render(package, spell) for package in chunk])[1:-1]
 
 
 async def _streamed(
-    web: Web, query: PackageQuery, total: int, chunks: Iterator[list[Package]]
+    web: Web, query: PackageQuery, total: int, texts: Iterator[bytes]
 ) -> AsyncIterator[bytes]:
-    """The page as JSON text, a chunk of rows at a time."""
+    """The page as JSON text."""
     yield b'{"values":['
     first = True
-    while (chunk := await web.reading(next, chunks, None)) is not None:
-        text = msgspec.json.encode([wire.package_out(package) for package in chunk])[1:-1]
+    while (text := await web.reading(next, texts, None)) is not None:
         yield b"" if first else b","
         # The web server holds back by messages, so they are small: a slow reader fills no memory.
         for start in range(0, len(text), _PIECE_BYTES):
@@ -67,9 +84,10 @@ async def _streamed(
 async def post_packages(request: HttpRequest, writer: Actor, web: Web) -> Response[bytes]:
     query = wire.query(request.scope["query_string"], wire.UploadQuery)
     headers = dict(request.headers.items())
-    upload = query.to_domain(_content_length(headers), wire.content_digest(headers))
+    overlap = headers.get(OVERLAP_HEADER, "").strip().lower() == "true"
+    upload = query.to_domain(_content_length(headers), wire.content_digest(headers), overlap)
     with web.admission.admit(upload.length) as ticket:
-        return _package(await _receive(request, writer, web, upload, ticket))
+        return _package(await _receive(request, writer, web, upload, ticket), request, web)
 
 
 async def _receive(
@@ -100,17 +118,18 @@ def _content_length(headers: dict[str, str]) -> int:
 
 
 @get("/packages/{package_id:str}", name="get_packages_packageid")
-async def get_package(package_id: str, reader: Actor, web: Web) -> Response[bytes]:
-    return _package(await _find(web, reader, package_id_of(package_id)))
+async def get_package(request: HttpRequest, package_id: str, reader: Actor, web: Web) -> Response[bytes]:
+    return _package(await _find(web, reader, package_id_of(package_id)), request, web)
 
 
 @patch("/packages/{package_id:str}", name="patch_packages_packageid")
 async def patch_package(request: HttpRequest, package_id: str, writer: Actor, web: Web) -> Response[bytes]:
-    edit = await web.reading(_edit, await _json_body(request, web))
+    edit = await web.reading(_edit, await json_body(request, web))
     if_match = header(request.scope, b"if-match")
     for candidate in package_id_of(package_id):
         try:
-            return _package(await published(web.packages.edit(writer, candidate, edit, if_match)))
+            edited = await published(web.packages.edit(writer, candidate, edit, if_match))
+            return _package(edited, request, web)
         except PackageNotFound as error:
             missing = error
     raise missing
@@ -120,8 +139,8 @@ def _edit(raw: bytes) -> PackageEdit:
     return wire.body(raw, wire.EditBody).to_domain()
 
 
-def _reference(raw: bytes) -> NewPackage:
-    return wire.body(raw, wire.ReferenceBody).to_domain()
+def _reference(raw: bytes) -> wire.ReferenceBody:
+    return wire.body(raw, wire.ReferenceBody)
 
 
 @delete("/packages/{package_id:str}", name="delete_packages_packageid", status_code=200)
@@ -145,7 +164,7 @@ async def _find(web: Web, reader: Actor, candidates: tuple[PackageId, ...]) -> P
     raise missing
 
 
-async def _json_body(request: HttpRequest, web: Web) -> bytes:
+async def json_body(request: HttpRequest, web: Web) -> bytes:
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind != JSON and not kind.endswith("+json"):
         raise UnsupportedMediaType(
@@ -155,32 +174,40 @@ async def _json_body(request: HttpRequest, web: Web) -> bytes:
 
 
 @get("/packages_external", name="get_packages_external")
-async def get_packages_external(request: HttpRequest, reader: Actor) -> Response[bytes]:
-    """This repository has no external sources yet, and says so."""
-    asked = wire.query(request.scope["query_string"], wire.ExternalListQuery)
-    return _json(wire.ExternalPageOut([], 0, asked.offset, asked.limit))
+async def get_packages_external(request: HttpRequest, reader: Actor, web: Web) -> Response[Any]:
+    """Deprecated by its own contract: /packages lists external packages too."""
+    query = wire.query(request.scope["query_string"], wire.ExternalListQuery).to_domain()
+    spell = _spell(request, web)
+    if query.limit > web.page_size:
+        total, chunks = await web.reading(web.packages.walk, reader, query)
+        texts = _texts(chunks, wire.external_package_out, spell)
+        return Stream(_streamed(web, query, total, texts), media_type=JSON)
+    page = await web.reading(web.packages.search, reader, query)
+    values = [wire.external_package_out(package, spell) for package in page.values]
+    return json_answer(wire.ExternalPageOut(values, page.total, query.offset, query.limit))
 
 
 @get("/packages_external/info", name="get_packages_external_info")
-async def get_packages_external_info(reader: Actor) -> Response[bytes]:
-    return _json(dict[str, wire.DelegationInfoOut]())
+async def get_packages_external_info(request: HttpRequest, reader: Actor, web: Web) -> Response[bytes]:
+    sources, spell = await web.reading(web.sources.every, reader), _spell(request, web)
+    return json_answer({spell(source.name): wire_sources.info_out(source) for source in sources})
 
 
 @get(
     "/packages_external/refresh/{source_file_name:str}",
     name="get_packages_external_refresh_source_file_name",
 )
-async def refresh_source(source_file_name: str, reader: Actor) -> Response[bytes]:
-    raise SourceNotFound(
-        f"There is no external package source {source_file_name[:100]!a} in this repository.",
-        description="Delegation was not found",
-    )
+async def refresh_source(source_file_name: str, writer: Actor, web: Web) -> Response[bytes]:
+    """A GET that changes something, as the documented client has it; never cached."""
+    await published(web.refreshing.refresh(writer, SourceName.lookup(source_file_name)))
+    return Response(b"", media_type=JSON, headers={"cache-control": "no-store"})
 
 
 @post("/packages/references", name="post_packages_references", status_code=200)
 async def post_reference(request: HttpRequest, writer: Actor, web: Web) -> Response[bytes]:
-    new = await web.reading(_reference, await _json_body(request, web))
-    return _package(await published(web.packages.add_reference(writer, new)))
+    body = await web.reading(_reference, await json_body(request, web))
+    adding = web.packages.add_reference(writer, body.to_domain(), body.accept_overlap)
+    return _package(await published(adding), request, web)
 
 
 PACKAGES_API = [

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Litestar, Response, Router, get
 from litestar.di import Provide
 
-from otarium.web import api, errors, gate, oauth, openapi, ui
+from otarium.web import api, errors, gate, oauth, openapi, sources, ui
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.device import TIMESTAMPS, DeviceApp
@@ -62,7 +62,7 @@ def _framework(web: Web, authenticator: Authenticator) -> Litestar:
     return Litestar(
         route_handlers=[
             *(Router(base, route_handlers=api.PACKAGES_API) for base in gate.API_BASES),
-            Router("/api/otarium/v1", route_handlers=[api.post_reference]),
+            Router("/api/otarium/v1", route_handlers=[api.post_reference, *sources.SOURCES_API]),
             oauth.token_route(web.token_path),
             *ui.routes(document),
             live,

@@ -12,7 +12,9 @@ from otarium.services.health import Health
 from otarium.services.metadata import Metadata
 from otarium.services.packages import Packages
 from otarium.services.ports import BlobStore, Views
+from otarium.services.refreshing import Refreshing
 from otarium.services.source_files import SourceFiles
+from otarium.services.sources import Sources
 from otarium.web.limits import Admission, Pace
 
 T = TypeVar("T")
@@ -25,6 +27,10 @@ class Web:
     packages: Packages
     downloads: Downloads
     metadata: Metadata
+    sources: Sources
+    refreshing: Refreshing
+    now: Callable[[], int]
+    source_spelling: str
     source_files: SourceFiles
     clients: Clients
     blobs: BlobStore

@@ -31,6 +31,12 @@ STATUS: Mapping[type[Refusal], int] = {
     errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
     errors.RangeNotSatisfiable: 416,
+    errors.SourceUnsigned: 400,
+    errors.SourceExpired: 400,
+    errors.SourceOutOfBounds: 400,
+    errors.SourceRolledBack: 409,
+    errors.SourceUnreachable: 502,
+    errors.SourceUnreadable: 502,
     errors.Unavailable: 503,
     errors.StorageFull: 507,
 }

@@ -1,4 +1,4 @@
-"""The schemas and parameters of the OpenAPI document, made from the structs of `wire`."""
+"""The schemas and parameters of the OpenAPI document, made from the structs of the wire."""
 
 import re
 from collections.abc import Iterable
@@ -6,16 +6,24 @@ from typing import Any
 
 import msgspec
 
-from otarium.web import wire
+from otarium.web import wire, wire_sources
 
 _SCHEMAS: list[tuple[str, Any]] = [
     ("Package", wire.PackageOut),
     ("PaginationResult_Package", wire.PageOut),
     ("ExternalPackage", wire.ExternalPackageOut),
     ("PaginationResult_ExternalPackage", wire.ExternalPageOut),
-    ("DelegationInfo", wire.DelegationInfoOut),
+    ("DelegationInfo", wire_sources.DelegationInfoOut),
     ("EditPackage", wire.EditBody),
     ("PackageReference", wire.ReferenceBody),
+    ("NewSource", wire_sources.SourceBody),
+    ("EditSource", wire_sources.SourceEditBody),
+    ("SourceOrder", wire_sources.SourceOrderBody),
+    ("Source", wire_sources.SourceOut),
+    ("SourceProblem", wire_sources.ProblemOut),
+    ("SourceFile", wire_sources.SourceFileOut),
+    ("LeftOutTarget", wire_sources.LeftOutOut),
+    ("Sources", wire_sources.SourcesOut),
 ]
 _PARAMETERS = {
     "nameContains": "Case-insensitive substring of the name.",

@@ -6,7 +6,7 @@ from outside passes this file as a bare string where the domain has a type for i
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
@@ -89,6 +89,10 @@ class ExternalListQuery(msgspec.Struct, rename="camel"):
     limit: Offset = 50
     id_contains: str | None = None
 
+    def to_domain(self) -> PackageQuery:
+        contained = None if self.id_contains is None else PackageId.lookup(self.id_contains)
+        return PackageQuery(self.offset, self.limit, contained, external=True)
+
 
 class UploadQuery(msgspec.Struct, rename="camel"):
     """POST /packages, in the documented order."""
@@ -98,7 +102,7 @@ class UploadQuery(msgspec.Struct, rename="camel"):
     target_format: Annotated[str, Meta(description="BINARY, in any case")]
     hardware_id: list[str] = []
 
-    def to_domain(self, length: int, sha256: Sha256 | None) -> Upload:
+    def to_domain(self, length: int, sha256: Sha256 | None, accept_overlap: bool) -> Upload:
         name, version = PackageName.parse(self.name), PackageVersion.parse(self.version)
         PackageId.of(name, version)
         if TargetFormat.parse(self.target_format) is TargetFormat.OSTREE:
@@ -106,7 +110,7 @@ class UploadQuery(msgspec.Struct, rename="camel"):
                 "An OSTREE package carries no bytes here: push the commit to its OSTree store and add it "
                 "with POST /api/otarium/v1/packages/references."
             )
-        return Upload(name, version, HardwareId.parse_all(self.hardware_id), length, sha256)
+        return Upload(name, version, HardwareId.parse_all(self.hardware_id), length, sha256, accept_overlap)
 
 
 class EditBody(msgspec.Struct, rename="camel"):
@@ -142,6 +146,9 @@ class ReferenceBody(msgspec.Struct, rename="camel"):
     uri: Annotated[str, Meta(pattern="^https?://", max_length=2048)]
     target_format: Annotated[str, Meta(description="BINARY or OSTREE, in any case")] = "BINARY"
     hardware_ids: list[str] = []
+    accept_overlap: Annotated[
+        bool, Meta(description="Yes to a new name that an external source may publish too")
+    ] = False
 
     def to_domain(self) -> NewPackage:
         form = TargetFormat.parse(self.target_format)
@@ -173,14 +180,23 @@ class PackageOut(msgspec.Struct, rename="camel"):
     comment: str | None
 
 
-def package_out(package: Package) -> PackageOut:
+Spell = Callable[[SourceName], str]
+"""How this answer writes the name of a source."""
+
+
+def spelled(source: SourceName, *, bare: bool) -> str:
+    """Our own packages are of `targets.json` everywhere; clients hold on to that name."""
+    return str(source) if bare and source != OWN_SOURCE else f"{source}.json"
+
+
+def package_out(package: Package, spell: Spell) -> PackageOut:
     return PackageOut(
         name=str(package.name),
         version=str(package.version),
         package_id=str(package.id),
         size=package.content.length,
         hashes={"sha256": str(package.content.sha256)},
-        package_source=f"{OWN_SOURCE}.json",
+        package_source=spell(package.source),
         pkg_type=package.content.format.value,
         hardware_ids=[str(one) for one in package.hardware_ids],
         created_at=timestamp(package.created_at),
@@ -211,18 +227,27 @@ class ExternalPackageOut(msgspec.Struct, rename="camel"):
     proprietary_meta: Any
 
 
+def external_package_out(package: Package, spell: Spell) -> ExternalPackageOut:
+    return ExternalPackageOut(
+        name=str(package.name),
+        delegation_origin=spell(package.source),
+        version=str(package.version),
+        package_id=str(package.id),
+        size=package.content.length,
+        hashes={"sha256": str(package.content.sha256)},
+        pkg_type=package.content.format.value,
+        hardware_ids=[str(one) for one in package.hardware_ids],
+        created_at=timestamp(package.created_at),
+        uri=package.uri,
+        proprietary_meta=package.meta,
+    )
+
+
 class ExternalPageOut(msgspec.Struct):
     values: list[ExternalPackageOut]
     total: int
     offset: int
     limit: int
-
-
-class DelegationInfoOut(msgspec.Struct, rename="camel"):
-    last_fetched: str | None
-    remote_uri: str | None
-    friendly_name: str | None
-    expires: str | None
 
 
 T = TypeVar("T", bound=msgspec.Struct)

@@ -1,0 +1,41 @@
+"""Vouching: a publisher's Uptane-only list, signed again for TUF 1.0 clients by a key of this repository.
+
+The key is the source's own, never the targets key, since the publisher chooses what stands in the list.
+Version and expiry are the publisher's, so the copy is as fresh as what it copies and never outlives it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from otarium.domain import canonical
+from otarium.domain.delegation import Accepted
+from otarium.domain.keys import PublicKey
+from otarium.domain.packages import timestamp
+from otarium.domain.roles import SPEC_VERSION, Dialect
+
+ROLE_PREFIX = "vouch:"
+"""What the key is called among the keys of the repository, followed by the source's name."""
+
+
+def vouched(accepted: Accepted, key: PublicKey, sign: Callable[[bytes], bytes]) -> Accepted:
+    """`accepted` is a file in the Uptane dialect; the same list in the TUF 1.0 dialect comes out."""
+    signed = {
+        "_type": "targets",
+        "expires": timestamp(accepted.file.expires),
+        "spec_version": SPEC_VERSION,
+        "targets": accepted.targets,
+        "version": accepted.file.version,
+    }
+    signature = {"keyid": key.key_id, "sig": sign(canonical.olpc(signed)).hex()}
+    raw = canonical.tuf({"signatures": [signature], "signed": signed})
+    sha256 = hashlib.sha256(raw).hexdigest()
+    copy = replace(
+        accepted.file,
+        dialect=Dialect.TUF,
+        sha256=sha256,
+        listed_sha256=sha256,
+        length=len(raw),
+        vouched=True,
+    )
+    return replace(accepted, file=copy, raw=raw)

@@ -1,0 +1,236 @@
+"""Refreshing external package sources: fetch, judge, take over.
+
+No transaction is open while something is fetched. A source is fetched by one at a time on a machine,
+however many ask: whoever waited takes the outcome of the one it waited for. On any refusal the copy from
+before stays, and the reason is kept beside the source.
+"""
+
+import json
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+
+from otarium.domain import errors
+from otarium.domain.access import Actor, Scope
+from otarium.domain.delegation import Accepted, accept
+from otarium.domain.errors import Conflict, Refusal, SourceExpired, SourceRefused
+from otarium.domain.names import SourceName
+from otarium.domain.packages import timestamp
+from otarium.domain.roles import TARGETS
+from otarium.domain.sources import Problem, Source, leaves_tuf_between
+from otarium.services.metadata import Metadata
+from otarium.services.ports import Catalog, Clock, Transaction
+from otarium.services.ports_sources import Fetched, FetchRequest, SourceFetcher, SourceLocks, Vault
+from otarium.services.publishing import Outcome, Publisher
+from otarium.services.sources import Sources, existing, renewal
+
+log = logging.getLogger(__name__)
+
+THREADS = 4
+_REFUSALS = {kind.code: kind for kind in SourceRefused.__subclasses__()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Got:
+    uri: str
+    fetched: Fetched
+    accepted: Accepted
+
+
+class Refreshing:
+    """Owns the threads that fetch."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        publisher: Publisher,
+        sources: Sources,
+        fetcher: SourceFetcher,
+        locks: SourceLocks,
+        vault: Vault,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._catalog = catalog
+        self._publisher = publisher
+        self._sources = sources
+        self._fetcher = fetcher
+        self._locks = locks
+        self._vault = vault
+        self._clock = clock
+        self._jitter = jitter
+        self._threads = ThreadPoolExecutor(THREADS, "refresh")
+        self._running: dict[SourceName, Future[Source]] = {}
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Before the publisher is stopped: a fetch under way would wait for it."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def refresh(self, actor: Actor, name: SourceName) -> "Future[Source]":
+        """Fetch now. The future holds the source, or raises SourceNotFound or SourceRefused."""
+        actor.require(Scope.WRITE)
+        return self._start(name, asked=True)
+
+    def refresh_due(self) -> None:
+        """Start what is due by schedule; does not wait for it."""
+        now = self._clock.now()
+        with self._catalog.read() as tx:
+            due = [
+                source.name for source in tx.sources.every() if source.active and source.next_refresh <= now
+            ]
+        for name in due:
+            self._start(name, asked=False)
+
+    def _start(self, name: SourceName, *, asked: bool) -> "Future[Source]":
+        with self._lock:
+            running = self._running.get(name)
+            if running is None:
+                running = self._running[name] = self._threads.submit(self._run, name, asked)
+                running.add_done_callback(lambda _: self._ended(name))
+            return running
+
+    def _ended(self, name: SourceName) -> None:
+        with self._lock:
+            self._running.pop(name, None)
+
+    def _run(self, name: SourceName, asked: bool) -> Source:
+        try:
+            return self._refresh(name, asked)
+        except Refusal as refusal:
+            if not asked:
+                log.info("source %s is not refreshed: %s", name, refusal)
+            raise
+        except Exception:
+            log.exception("refreshing the source %s failed", name)
+            raise
+
+    def _refresh(self, name: SourceName, asked: bool) -> Source:
+        attempts = self._read(name).attempts
+        with self._locks.held(name):
+            source = self._read(name)
+            if not source.active:
+                raise Conflict(f"The source {name} is disabled; enable it to refresh it.")
+            if source.attempts != attempts:
+                return _outcome_of_another(source)
+            if not asked and source.next_refresh > self._clock.now():
+                return source
+            try:
+                got = self._fetch(source)
+                return self._publisher.submit(lambda tx, now: self._take_over(tx, now, source, got)).result()
+            except SourceRefused as refusal:
+                self._record(name, refusal)
+                raise
+
+    def _read(self, name: SourceName) -> Source:
+        with self._catalog.read() as tx:
+            return existing(tx, name)
+
+    def _fetch(self, source: Source) -> list[_Got]:
+        """What is new at the publisher. Raises SourceRefused."""
+        with self._catalog.read() as tx:
+            sealed = tx.sources.headers(source.name)
+        headers = json.loads(self._vault.open(f"headers:{source.name}", sealed)) if sealed else {}
+        got = []
+        for uri in filter(None, (source.fetching.uri, source.fetching.tuf_uri)):
+            fetched = self._fetch_one(source, uri, headers)
+            if fetched is not None:
+                now = self._clock.now()
+                modified_at = _modified_at(fetched.last_modified, now)
+                accepted = accept(fetched.raw, source.delegation, source.files, now, modified_at)
+                got.append(_Got(uri, fetched, accepted))
+        expires = source.expires
+        if not got and expires is not None and expires <= self._clock.now():
+            raise SourceExpired(f"{source.name} expired at {timestamp(expires)}, and there is nothing newer.")
+        return got
+
+    def _fetch_one(self, source: Source, uri: str, headers: dict[str, str]) -> Fetched | None:
+        with self._catalog.read() as tx:
+            etag, last_modified = tx.sources.validators(source.name, uri)
+        fetching = source.fetching
+        if source.published is None:
+            etag = last_modified = None
+        request = FetchRequest(uri, headers, fetching.insecure, fetching.redirects, etag, last_modified)
+        return self._fetcher.fetch(request)
+
+    def _take_over(self, tx: Transaction, now: int, judged: Source, got: Sequence[_Got]) -> Outcome[Source]:
+        """`judged` is the source as it was when its files were checked."""
+        name = judged.name
+        before = existing(tx, name)
+        if (before.delegation, before.files) != (judged.delegation, judged.files):
+            raise Conflict(f"The source {name} was changed while it was fetched; refresh it again.")
+        source = replace(
+            before,
+            attempts=before.attempts + 1,
+            failures=0,
+            problem=None,
+            last_fetched=now,
+            files={**before.files, **{one.accepted.file.dialect: one.accepted.file for one in got}},
+        )
+        for one in got:
+            tx.sources.take_over(one.accepted)
+            tx.sources.set_validators(name, one.uri, one.fetched.etag, one.fetched.last_modified)
+        for one in got:
+            if one.accepted.file == source.published:
+                tx.sources.list_packages(one.accepted)
+                if source.fetching.vouch:
+                    source = self._sources.vouch(tx, source, one.accepted, now)
+            detail = f"{one.accepted.file.dialect} version {one.accepted.file.version}"
+            tx.journal.record(now, "otarium", "source.refresh", name, detail)
+        source = replace(source, next_refresh=source.next_after(now, 0, self._jitter()))
+        tx.sources.put(source)
+        return Outcome(source, renew=renewal(before, source, now))
+
+    def _record(self, name: SourceName, refusal: SourceRefused) -> None:
+        """Keep the reason beside the source."""
+        log.warning("source %s: %s (%s)", name, refusal.message, refusal.code)
+        with self._catalog.write() as tx:
+            source, now = existing(tx, name), self._clock.now()
+            same = source.problem is not None and source.problem.code == refusal.code
+            since = source.problem.since if source.problem and same else now
+            failures = source.failures + 1
+            tx.sources.put(
+                replace(
+                    source,
+                    attempts=source.attempts + 1,
+                    failures=failures,
+                    problem=Problem(refusal.code, refusal.message, since),
+                    next_refresh=source.next_after(now, failures, self._jitter()),
+                )
+            )
+
+
+def _outcome_of_another(source: Source) -> Source:
+    if source.problem is not None:
+        raise _REFUSALS.get(source.problem.code, errors.SourceUnreachable)(source.problem.message)
+    return source
+
+
+def _modified_at(last_modified: str | None, now: int) -> int:
+    """What the publisher's server says; now where it says nothing of use."""
+    try:
+        return min(now, max(0, int(parsedate_to_datetime(last_modified or "").timestamp())))
+    except (ValueError, TypeError, OverflowError):
+        return now
+
+
+def leave_tuf(catalog: Catalog, metadata: Metadata, publisher: Publisher, clock: Clock) -> bool:
+    """Sign targets again once a source comes too near to its expiry for clients of /tuf."""
+
+    def is_due(tx: Transaction, now: int) -> bool:
+        signed_at = metadata.current.shelves[TARGETS].signed_at
+        return leaves_tuf_between(tx.sources.every(), signed_at, now)
+
+    with catalog.read() as tx:
+        if not is_due(tx, clock.now()):
+            return False
+
+    def change(tx: Transaction, now: int) -> Outcome[bool]:
+        due = is_due(tx, now)
+        return Outcome(due, renew=frozenset({TARGETS}) if due else frozenset())
+
+    return publisher.submit(change).result()
