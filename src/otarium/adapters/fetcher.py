@@ -124,18 +124,20 @@ class GuardedFetcher:
         return self._guard.place(locations[0], request.insecure, base=place)
 
     def _body(self, host: str, response: httpcore.Response, clock: "_Clock") -> bytes:
-        too_large = SourceUnreachable(
-            f"{host} sends more than {self._limit} bytes, which devices would not read; shorten the list."
-        )
         if any(int(length) > self._limit for length in _values(response, "content-length")):
-            raise too_large
-        body = bytearray()  # a list of the pieces could be many times as large as the pieces
+            raise self._too_large(host)
+        body = bytearray()  # a list of small pieces would be many times as large as the pieces
         for piece in response.iter_stream():
             clock.left()
             body += piece
             if len(body) > self._limit:
-                raise too_large
+                raise self._too_large(host)
         return bytes(body)
+
+    def _too_large(self, host: str) -> SourceUnreachable:
+        return SourceUnreachable(
+            f"{host} sends more than {self._limit} bytes, which devices would not read; shorten the list."
+        )
 
 
 class _Clock:

@@ -127,11 +127,11 @@ class PackageRows:
         if row is not None:
             return replace(_content(row), location=row.uri if row.location else None)
         row = self._connection.execute(gone).first()
-        if row is not None:
-            return _content(row)
-        elsewhere = select(_P).where(_P.c.sha256 == sha256, ~_OWN, _P.c.uri.is_not(None)).limit(1)
-        row = self._connection.execute(elsewhere).first()
-        return replace(_content(row), location=row.uri) if row else None
+        return _content(row) if row else None
+
+    def external_with_hash(self, sha256: Sha256) -> Package | None:
+        row = self._connection.execute(select(*SHOWN).where(_P.c.sha256 == sha256, ~_OWN).limit(1)).first()
+        return package_of(row) if row else None
 
     def search(self, query: PackageQuery) -> Page:
         where = _where(query)

@@ -3,7 +3,7 @@
 import typer
 
 from otarium import __version__
-from otarium.cli import admin, fetch, packages
+from otarium.cli import admin, fetch, packages, sources
 
 app = typer.Typer(
     name="otarium",
@@ -13,7 +13,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help=(
         "A self-hosted package repository for over-the-air updates.\n\n"
-        "Operators: serve, client, token, verify, root, backup work on a data directory.\n\n"
+        "Operators: serve, client, token, source, verify, root, backup work on a data directory.\n\n"
         "Users: push, list, show, edit, delete, check talk to a server (OTARIUM_HOST and OTARIUM_TOKEN); "
         "fetch downloads as a careful device would."
     ),
@@ -38,6 +38,7 @@ def options(
 admin.register(app)
 packages.register(app)
 fetch.register(app)
+sources.register(app)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from otarium.cli.output import USAGE, stop, warn
 from otarium.domain import canonical, publication
 from otarium.domain.delegation import MEMBERS
 from otarium.domain.names import SourceName
-from otarium.domain.packages import Package, timestamp
+from otarium.domain.packages import Package, parse_uri, timestamp
 from otarium.domain.publication import Earlier, SigningKey
 from otarium.domain.sources import Fetching
 
@@ -82,7 +82,12 @@ def fetching(name: SourceName, url: str, tuf_url: str | None, friendly_name: str
         stop("--fetch-url has a query, so nothing can be beside it: give --tuf-fetch-url as well", USAGE)
     if url.startswith("http://"):
         warn(f"{url} is not https: others can take the list only if they allow that for this source")
-    return Fetching(url, tuf_url or urljoin(url, f"{name}.tuf.json"), friendly_name or name, insecure=True)
+    return Fetching(
+        uri=parse_uri(url),
+        tuf_uri=parse_uri(tuf_url or urljoin(url, f"{name}.tuf.json")),
+        friendly_name=friendly_name or name,
+        insecure=True,
+    )
 
 
 def read_list(path: Path) -> Any:

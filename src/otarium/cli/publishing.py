@@ -83,9 +83,9 @@ Output = Annotated[
 _PUBLISH = """Sign a list of packages that other repositories can take over as a package source.
 
 Writes NAME.json (for aktualizr; not with an ECDSA key), NAME.tuf.json (for TUF 1.0 clients) and
-add-NAME.json. Host the first two at --fetch-url, and give the third to the operators of other repositories: it
-says where the list is, and to trust your keys for the --path patterns. Publish again before the list expires,
-with the files of last time in --output: the version must rise, and a package must keep its content.
+add-NAME.json. Host the first two at --fetch-url, and give the third to the operators of other repositories:
+it says where the list is, and to trust your keys for the --path patterns. Publish again before the list
+expires, with the files of last time in --output: the version must rise, and a package must keep its content.
 
 Each package in --packages is an object of name, version, hardwareIds, sha256, length and uri (where devices
 fetch it), and if wanted of targetFormat (BINARY or OSTREE), createdAt and proprietaryMeta.
@@ -175,7 +175,8 @@ def _signing() -> Iterator[None]:
         with failures(Refusal):
             yield
     except ModuleNotFoundError as error:
-        stop(f"signing needs {error.name}, which is not installed: pip install 'otarium[server]'")
+        missing = str(error.name).partition(".")[0]
+        stop(f"signing needs {missing}, which is not installed: pip install 'otarium[server]'")
 
 
 def _check_usage(packages: Path | None, from_repository: bool, filters: Sequence[object]) -> None:

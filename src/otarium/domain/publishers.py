@@ -113,6 +113,18 @@ def parse_key(stated: object, key_id: str | None = None) -> PublisherKey:
     return PublisherKey(key_id, kind, public)
 
 
+def key_of_pem(text: str) -> PublisherKey:
+    """A public key file of any kind that is taken. Raises Invalid."""
+    try:
+        key = serialization.load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise Invalid("The key file is not a public key in PEM.") from None
+    if isinstance(key, Ed25519PublicKey):
+        return parse_key({"keytype": "ed25519", "keyval": {"public": key.public_bytes_raw().hex()}})
+    kind = "rsa" if isinstance(key, rsa.RSAPublicKey) else "ecdsa"
+    return parse_key({"keytype": kind, "keyval": {"public": text}})
+
+
 def key_ids(stated: Mapping[str, Any], public: str) -> tuple[str, ...]:
     """Every id that publishers' tools give a key: Uptane hashes the public part, TUF the key object."""
     bare = {"keytype": stated["keytype"], "keyval": {"public": public}}

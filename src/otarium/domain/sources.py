@@ -14,6 +14,7 @@ from otarium.domain.delegation import KEYS, PATTERNS, Delegation, SourceFile
 from otarium.domain.errors import Invalid, SourceUnreachable
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import SourceName
+from otarium.domain.packages import parse_uri
 from otarium.domain.publishers import PublisherKey, key_ids, parse_key
 from otarium.domain.release import Others
 from otarium.domain.roles import Dialect, Line
@@ -56,6 +57,8 @@ class Fetching:
     uri: str
     tuf_uri: str | None = None
     """The same list in the TUF 1.0 dialect, where a publisher has both."""
+    targets_uri: str | None = None
+    """Where the bytes of packages lie whose entry names no place; their name is put behind it."""
     friendly_name: str = ""
     interval: int = DEFAULT_INTERVAL
     insecure: bool = False
@@ -66,6 +69,8 @@ class Fetching:
     enabled: bool = True
 
     def __post_init__(self) -> None:
+        if self.targets_uri is not None:
+            parse_uri(self.targets_uri)
         for uri in (self.uri, self.tuf_uri):
             if uri is not None and not (
                 uri.startswith(("https://", "http://")) and len(uri) <= URL_CHARACTERS

@@ -4,10 +4,12 @@ A deleted package stays for a grace, for devices that are one release behind.
 """
 
 from dataclasses import replace
+from urllib.parse import quote
 
 from otarium.domain.errors import NotFound, PackageNotFound
 from otarium.domain.names import OWN_SOURCE, PackageId, Sha256
 from otarium.domain.packages import Content, Package, TargetFormat
+from otarium.domain.sources import Source
 from otarium.services.ports import Catalog, Clock
 
 
@@ -25,8 +27,8 @@ class Downloads:
         with self._catalog.read() as tx:
             package = tx.packages.find(package_id)
             deleted = None if package else tx.packages.deleted(package_id)
-        if package is not None and package.source != OWN_SOURCE:
-            return _external(package)
+            if package is not None and package.source != OWN_SOURCE:
+                return _external(package, tx.sources.get(package.source))
         if package is not None:
             return replace(package.content, location=package.uri if package.content.location else None)
         return deleted.content if deleted and deleted.deleted_at >= self._grace_start() else None
@@ -34,19 +36,26 @@ class Downloads:
     def by_hash(self, sha256: Sha256) -> Content | None:
         """Only what is, or was until just now, a package: bytes alone authorise nothing."""
         with self._catalog.read() as tx:
-            return tx.packages.with_hash(sha256, self._grace_start())
+            content = tx.packages.with_hash(sha256, self._grace_start())
+            if content is not None:
+                return content
+            external = tx.packages.external_with_hash(sha256)
+            return _external(external, tx.sources.get(external.source)) if external else None
 
     def _grace_start(self) -> int:
         return self._clock.now() - self._grace
 
 
-def _external(package: Package) -> Content:
-    """The bytes of another publisher stay where its list says that they are."""
-    if package.uri is None and package.content.format is not TargetFormat.OSTREE:
+def _external(package: Package, source: Source | None) -> Content:
+    """The bytes of another publisher stay where its list, or its bundle, says that they are."""
+    place = package.uri
+    if place is None and source is not None and source.fetching.targets_uri is not None:
+        place = source.fetching.targets_uri + quote(package.id, safe="/~")
+    if place is None and package.content.format is not TargetFormat.OSTREE:
         raise NotFound(
             f"{package.id[:300]!a} is listed by {package.source}, which does not say where it lies."
         )
-    return replace(package.content, location=package.uri)
+    return replace(package.content, location=place)
 
 
 def require_bytes(content: Content | None, name: str) -> Content:

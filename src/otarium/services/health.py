@@ -1,9 +1,11 @@
 """Whether this process can do its work."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from otarium.domain.errors import Broken, Refusal
 from otarium.domain.packages import timestamp
+from otarium.domain.sources import Source
 from otarium.services.metadata import Metadata
 from otarium.services.ports import BlobStore, Catalog, Clock
 
@@ -13,12 +15,25 @@ RELEASES_OF_SPACE = 2
 
 
 @dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How an external package source fares; `reason` and `since` where its last refresh failed."""
+
+    state: str
+    expires: str | None
+    reason: str | None
+    since: str | None
+    last_fetched: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
-    """`problems` is empty when the process is ready; `expires` is when the first online role expires."""
+    """`problems` is empty when the process is ready; `expires` is when the first online role expires.
+    A source that fares badly makes nobody unready."""
 
     release: int
     expires: str | None
     problems: tuple[str, ...]
+    sources: Mapping[str, SourceHealth] = field(default_factory=dict)
 
 
 class Health:
@@ -28,13 +43,20 @@ class Health:
         self._metadata = metadata
         self._clock = clock
 
+    def sources(self) -> list[Source]:
+        """Those that are in use. Raises Unavailable when the catalog cannot be read."""
+        with self._catalog.read() as tx:
+            return [source for source in tx.sources.every() if source.active]
+
     def ready(self) -> Readiness:
         """Tries a real write, since a catalog that is locked reads well, and looks at the free space."""
-        problems = []
+        problems, sources = [], {}
         try:
             with self._catalog.write(durable=False) as tx:
                 tx.probe()
             self._metadata.refresh()
+            now = self._clock.now()
+            sources = {str(source.name): _health(source, now) for source in self.sources()}
         except Refusal as refusal:
             problems.append(refusal.message)
         if self._metadata.behind:
@@ -42,11 +64,25 @@ class Health:
         try:
             release = self._metadata.current
         except Broken:
-            return Readiness(0, None, (*problems, "Nothing has been published yet."))
+            return Readiness(0, None, (*problems, "Nothing has been published yet."), sources)
         expires = min(file.expires for file in release.files())
         written = sum(file.uptane.length + file.tuf.length for file in release.files())
         if self._blobs.free_bytes() < RELEASES_OF_SPACE * written + SPARE_BYTES:
             problems.append("The disk is too full to publish or to renew; free some space.")
         if expires <= self._clock.now():
             problems.append(f"Signed metadata expired at {timestamp(expires)}.")
-        return Readiness(release.number, timestamp(expires), tuple(problems))
+        return Readiness(release.number, timestamp(expires), tuple(problems), sources)
+
+
+def _health(source: Source, now: int) -> SourceHealth:
+    def when(seconds: int | None) -> str | None:
+        return None if seconds is None else timestamp(seconds)
+
+    problem = source.problem
+    return SourceHealth(
+        source.state(now).value,
+        when(source.expires),
+        problem.code if problem else None,
+        when(problem.since) if problem else None,
+        when(source.last_fetched),
+    )

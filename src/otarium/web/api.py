@@ -17,7 +17,8 @@ from otarium.domain.errors import Invalid, LengthRequired, PackageNotFound, Unav
 from otarium.domain.names import PackageId, SourceName
 from otarium.domain.packages import Package, PackageEdit, PackageQuery
 from otarium.services.packages import Upload
-from otarium.web import limits, wire, wire_sources
+from otarium.services.source_documents import info_document
+from otarium.web import limits, wire
 from otarium.web.context import Web, published
 from otarium.web.errors import UnsupportedMediaType
 from otarium.web.gate import package_id_of
@@ -190,7 +191,7 @@ async def get_packages_external(request: HttpRequest, reader: Actor, web: Web) -
 @get("/packages_external/info", name="get_packages_external_info")
 async def get_packages_external_info(request: HttpRequest, reader: Actor, web: Web) -> Response[bytes]:
     sources, spell = await web.reading(web.sources.every, reader), _spell(request, web)
-    return json_answer({spell(source.name): wire_sources.info_out(source) for source in sources})
+    return json_answer({spell(source.name): info_document(source) for source in sources})
 
 
 @get(

@@ -16,6 +16,7 @@ from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.device import TIMESTAMPS, DeviceApp
 from otarium.web.http import bodiless, send_error
+from otarium.web.metrics import metrics
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -67,11 +68,13 @@ def _framework(web: Web, authenticator: Authenticator) -> Litestar:
             *ui.routes(document),
             live,
             ready,
+            metrics,
         ],
         dependencies={
             "web": Provide(lambda: web, sync_to_thread=False),
             "reader": Provide(authenticator.reader),
             "writer": Provide(authenticator.writer),
+            "device": Provide(authenticator.device),
         },
         exception_handlers={Exception: errors.handle},
         lifespan=[lifespan],

@@ -47,6 +47,10 @@ class Authenticator:
     async def writer(self, request: Request[Any, Any, Any]) -> Actor:
         return await self._with_scope(request, Scope.WRITE)
 
+    async def device(self, request: Request[Any, Any, Any]) -> Actor | None:
+        """Whoever may fetch metadata: anybody, or a reader where devices need a token."""
+        return await self.reader(request) if self._web.devices_need_token else None
+
     async def _with_scope(self, request: Request[Any, Any, Any], scope: Scope) -> Actor:
         actor = await self.actor(request.headers.get("authorization"))
         actor.require(scope)

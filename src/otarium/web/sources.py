@@ -9,6 +9,7 @@ from litestar import Response, delete, get, patch, post, put
 from otarium.domain.access import Actor
 from otarium.domain.errors import SourceRefused
 from otarium.domain.names import SourceName
+from otarium.services.source_documents import own_bundle, source_document
 from otarium.services.sources import Shown
 from otarium.web import wire, wire_sources
 from otarium.web.api import JSON, HttpRequest, json_answer, json_body
@@ -23,14 +24,14 @@ async def _body(request: HttpRequest, web: Web, into: type[T]) -> T:
 
 async def _shown(web: Web, reader: Actor, name: SourceName) -> Response[bytes]:
     shown = await web.reading(web.sources.show, reader, name)
-    return json_answer(wire_sources.source_out(shown, web.now()))
+    return json_answer(source_document(shown, web.now()))
 
 
 @get("/sources", name="get_sources")
 async def get_sources(reader: Actor, web: Web) -> Response[bytes]:
     sources = await web.reading(web.sources.every, reader)
-    values = [wire_sources.source_out(Shown(source), web.now()) for source in sources]
-    return json_answer(wire_sources.SourcesOut(values))
+    values = [source_document(Shown(source), web.now()) for source in sources]
+    return json_answer({"values": values})
 
 
 @post("/sources", name="post_sources", status_code=200)
@@ -73,8 +74,26 @@ async def post_refresh(name: str, writer: Actor, web: Web) -> Response[bytes]:
 async def put_order(request: HttpRequest, writer: Actor, web: Web) -> Response[bytes]:
     body = await _body(request, web, wire_sources.SourceOrderBody)
     ordered = await published(web.sources.reorder(writer, body.to_domain()))
-    values = [wire_sources.source_out(Shown(source), web.now()) for source in ordered]
-    return json_answer(wire_sources.SourcesOut(values))
+    values = [source_document(Shown(source), web.now()) for source in ordered]
+    return json_answer({"values": values})
 
 
-SOURCES_API = [get_sources, post_source, get_source, patch_source, delete_source, post_refresh, put_order]
+@get("/bundle", name="get_bundle")
+async def get_bundle(
+    reader: Actor, web: Web, name: str | None = None, path: list[str] | None = None
+) -> Response[bytes]:
+    """What another repository adds to trust this one's own packages."""
+    source = SourceName.parse(name or "otarium")
+    return json_answer(await web.reading(own_bundle, web.metadata, web.base_url, source, path or ()))
+
+
+SOURCES_API = [
+    get_bundle,
+    get_sources,
+    post_source,
+    get_source,
+    patch_source,
+    delete_source,
+    post_refresh,
+    put_order,
+]
