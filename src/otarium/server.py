@@ -79,6 +79,8 @@ def _granian(settings: Settings) -> MPServer:
         respawn_failed_workers=True,
         workers_kill_timeout=max(1, http.drain_seconds - 1),
         log_dictconfig=LOGGING,
+        ssl_cert=http.tls_cert,
+        ssl_key=http.tls_key,
     )
 
 

@@ -7,7 +7,7 @@ sizes are bytes.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _GROUP = SettingsConfigDict(env_prefix="OTARIUM_", frozen=True, extra="ignore")
@@ -45,6 +45,8 @@ class HttpSettings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=256, description="OTARIUM_WORKERS")
     public_url: str | None = Field(default=None, description="OTARIUM_PUBLIC_URL")
     device_access: DeviceAccess | None = Field(default=None, description="OTARIUM_DEVICE_ACCESS")
+    tls_cert: Path | None = Field(default=None, description="OTARIUM_TLS_CERT")
+    tls_key: Path | None = Field(default=None, description="OTARIUM_TLS_KEY")
     token_path: str = Field(
         default="/auth/realms/ota-users/protocol/openid-connect/token", description="OTARIUM_TOKEN_PATH"
     )
@@ -59,11 +61,17 @@ class HttpSettings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/") if value else None
 
+    @model_validator(mode="after")
+    def _whole_tls(self) -> "HttpSettings":
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both a certificate and its key")
+        return self
+
     @property
     def base_url(self) -> str:
         """What absolute URLs start with; never taken from a request."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.public_url or f"http://{host}:{self.port}"
+        return self.public_url or f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:

@@ -36,6 +36,8 @@ def serve(
     device_access: Annotated[
         str | None, typer.Option(help="Who may fetch metadata and packages: public or token")
     ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve https with this certificate (PEM)")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="and its private key (PEM)")] = None,
     master_key_file: MasterKeyFile = None,
 ) -> None:
     """Run the server. The first start makes the data directory, the keys and one API client.
@@ -54,6 +56,8 @@ def serve(
             workers=workers,
             public_url=public_url,
             device_access=device_access,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
         )
         run(settings, Banner())
 

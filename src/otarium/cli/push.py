@@ -37,6 +37,10 @@ def push(
     ] = None,
     target_format: Annotated[str, typer.Option("--format", help="Format of the package.")] = "BINARY",
     comment: Annotated[str | None, typer.Option(help="A remark for people; devices do not see it.")] = None,
+    accept_overlap: Annotated[
+        bool,
+        typer.Option("--accept-overlap", help="Yes to a new name that an external source may publish too."),
+    ] = False,
     host: Host = None,
     token: Token = None,
     client_id: ClientId = None,
@@ -57,7 +61,13 @@ def push(
         body = HashingFile(opened)
         with transfer_bar(file.name) as progress:
             package = api.post_packages(
-                name, version, target_format, body=body, hardware_id=hardware_id or None, progress=progress
+                name,
+                version,
+                target_format,
+                body=body,
+                hardware_id=hardware_id or None,
+                progress=progress,
+                _headers={"Otarium-Accept-Overlap": "true"} if accept_overlap else None,
             )
         stored = package.hashes.get("sha256", "")
         if stored.lower() != body.sha256():

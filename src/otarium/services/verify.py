@@ -9,14 +9,17 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from otarium.domain.errors import Broken
+from otarium.domain.delegation import accept
+from otarium.domain.errors import Broken, SourceRefused
 from otarium.domain.names import Sha256
 from otarium.domain.packages import Entry, Package, timestamp
 from otarium.domain.release import Release
-from otarium.domain.roles import TARGETS, Dialect, RoleFile
+from otarium.domain.roles import TARGETS, Dialect, RoleFile, listed_versions
+from otarium.domain.sources import Source
 from otarium.domain.verification import Trust, Untrusted, Verified, verify_file, verify_listed, verify_roots
 from otarium.services.metadata import load_release
 from otarium.services.ports import BlobStore, Catalog, Clock, Transaction
+from otarium.services.ports_sources import StoredFile
 
 READ_BYTES = 1024 * 1024
 ORPHAN_SECONDS = 12 * 3600
@@ -62,6 +65,7 @@ class Verification:
             if release is not None:
                 self._report.release = release.number
                 self._check_chains(tx, release)
+                self._check_sources(tx, release)
             rows = self._check_rows(tx, release)
             known = {row.sha256: row for row in tx.blobs.every()}
         self._check_blobs(rows, frozenset(sha for sha, row in known.items() if not row.dying))
@@ -126,6 +130,25 @@ class Verification:
         snapshot = check(release.snapshot, "snapshot", check(release.timestamp, "timestamp", None))
         for shelf in release.shelves.values():
             check(shelf, TARGETS, snapshot)
+
+    def _check_sources(self, tx: Transaction, release: Release) -> None:
+        """I2, I4: files of other publishers are whole, signed, and listed as they are."""
+        for source in tx.sources.every():
+            for dialect, file in source.files.items():
+                place = f"/{dialect} {source.name} version {file.version}"
+                stored = tx.sources.file(source.name, dialect, file.version)
+                if stored is None or hashlib.sha256(stored.raw).hexdigest() != file.sha256:
+                    self._report.broken.append(f"I2 the bytes of {place} are missing or changed")
+                elif listed_versions(release.snapshot, dialect).get(source.name) != file.version:
+                    self._report.broken.append(f"I4 the snapshot does not list {place}")
+                elif source.live(dialect) is not None and not file.vouched:
+                    self._check_source_file(source, stored, place)
+
+    def _check_source_file(self, source: Source, stored: StoredFile, place: str) -> None:
+        try:
+            accept(stored.raw, source.delegation, {}, 0, stored.modified_at)
+        except SourceRefused as refusal:
+            self._report.broken.append(f"I4 {place}: {refusal}")
 
     def _check_rows(self, tx: Transaction, release: Release | None) -> list[Package]:
         """I5: what is signed is exactly what the rows say."""
