@@ -20,6 +20,7 @@ from otarium.domain.delegation import MEMBERS
 from otarium.domain.names import SourceName
 from otarium.domain.packages import Package, parse_uri, timestamp
 from otarium.domain.publication import Earlier, SigningKey
+from otarium.domain.roles import Dialect
 from otarium.domain.sources import Fetching
 
 
@@ -44,8 +45,11 @@ class Files:
 
     def earlier(self) -> Earlier:
         """The newer of the two lists. Raises Invalid."""
-        there = [path for path in (self.uptane, self.tuf) if path.exists()]
-        found = [publication.earlier(path.read_bytes(), self.name, str(path)) for path in there]
+        found = [
+            publication.earlier(path.read_bytes(), self.name, dialect, str(path))
+            for path, dialect in ((self.uptane, Dialect.UPTANE), (self.tuf, Dialect.TUF))
+            if path.exists()
+        ]
         return max(found, key=lambda one: one.version, default=Earlier())
 
     def write(self, contents: Mapping[Path, bytes]) -> None:

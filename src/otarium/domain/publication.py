@@ -24,6 +24,7 @@ from otarium.domain.publishers import PublisherKey
 from otarium.domain.roles import SPEC_VERSION, Dialect
 from otarium.domain.sources import Fetching, parse_delegation
 
+_TYPES = {Dialect.UPTANE: "Targets", Dialect.TUF: "targets"}
 _METHODS = {"ed25519": "ed25519", "rsa": "rsassa-pss-sha256"}
 _REQUIRED = ("name", "version", "hardwareIds", "sha256", "length")
 _MEMBERS = frozenset({*_REQUIRED, "targetFormat", "uri", "createdAt", "proprietaryMeta"})
@@ -57,13 +58,14 @@ class Earlier:
     packages: Mapping[PackageId, Package] = field(default_factory=dict)
 
 
-def earlier(raw: bytes, name: SourceName, what: str) -> Earlier:
+def earlier(raw: bytes, name: SourceName, dialect: Dialect, what: str) -> Earlier:
     """Reads a list that was published before. Raises Invalid for anything else."""
     document = canonical.parse(raw, what, max_members=MEMBERS)
     signed = document.get("signed") if isinstance(document, dict) else None
-    version, targets = (signed.get("version"), signed.get("targets")) if isinstance(signed, dict) else (0, {})
+    signed = signed if isinstance(signed, dict) and signed.get("_type") == _TYPES[dialect] else {}
+    version, targets = signed.get("version"), signed.get("targets")
     if type(version) is not int or version < 1 or not isinstance(targets, dict):
-        raise Invalid(f"{what} is no list of packages; move it away, or write to another folder.")
+        raise Invalid(f"{what} is not the list of last time; move it away, or write to another folder.")
     packages = {}
     for target, stated in targets.items():
         if isinstance(stated, dict) and isinstance(stated.get("hashes"), dict) and "length" in stated:
@@ -248,7 +250,7 @@ def publish(
 
 
 def _uptane(common: Mapping[str, Any], signers: Sequence[SigningKey]) -> bytes:
-    signed = {**common, "_type": "Targets"}
+    signed = {**common, "_type": _TYPES[Dialect.UPTANE]}
     payload = canonical.uptane(signed)
     signatures = [
         {
@@ -262,7 +264,7 @@ def _uptane(common: Mapping[str, Any], signers: Sequence[SigningKey]) -> bytes:
 
 
 def _tuf(common: Mapping[str, Any], signers: Sequence[SigningKey]) -> bytes:
-    signed = {**common, "_type": "targets", "spec_version": SPEC_VERSION}
+    signed = {**common, "_type": _TYPES[Dialect.TUF], "spec_version": SPEC_VERSION}
     payload = canonical.olpc(signed)
     signatures = [
         {"keyid": signer.key.key_id, "sig": _signature(signer, payload).hex()} for signer in signers

@@ -53,8 +53,7 @@ class PublisherKey:
     @cached_property
     def material(self) -> bytes:
         """What makes two keys the same key."""
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        return self._key.public_bytes(serialization.Encoding.DER, form)
+        return _der(self._key)
 
     def verifies(self, signature: bytes, payload: bytes) -> bool:
         try:
@@ -84,33 +83,53 @@ def _load(kind: str, public: str) -> _Public:
     raise Invalid(f"The public key does not hold a key of keytype {kind}.")
 
 
+def _der(key: _Public) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.DER, form)
+
+
+def _kind(stated: Mapping[str, Any]) -> str:
+    kind = str(stated.get("keytype", "")).lower()
+    return "ecdsa" if kind in ("ecdsa-sha2-nistp256", "ecprime256v1") else kind
+
+
+def _public(stated: Mapping[str, Any]) -> str:
+    """Lower-case hex digits or PEM; ota-tuf writes EC keys as DER in hex. Raises ValueError."""
+    public = str(stated["keyval"]["public"])
+    if _kind(stated) == "ed25519":
+        return public.lower()
+    if _kind(stated) == "ecdsa" and re.fullmatch(r"[0-9a-fA-F]+", public):
+        pem, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        return serialization.load_der_public_key(bytes.fromhex(public)).public_bytes(pem, form).decode()
+    return public
+
+
 def parse_key(stated: object, key_id: str | None = None) -> PublisherKey:
     """A key object of TUF or Uptane. Raises Invalid, also for an id that claims to be a hash and is not."""
     if not isinstance(stated, dict):
         raise Invalid("A key must be an object with keytype and keyval.")
-    kind = str(stated.get("keytype", "")).lower()
-    kind = "ecdsa" if kind in ("ecdsa-sha2-nistp256", "ecprime256v1") else kind
     keyval = stated.get("keyval")
-    public = keyval.get("public") if isinstance(keyval, dict) else None
-    if kind not in _SCHEMES or not isinstance(public, str):
+    if _kind(stated) not in _SCHEMES or not (
+        isinstance(keyval, dict) and isinstance(keyval.get("public"), str)
+    ):
         raise Invalid(
             f"A key of keytype {stated.get('keytype')!a:.40} is not taken; use ed25519, rsa or ecdsa."
         )
-    if isinstance(keyval, dict) and keyval.get("private"):
+    if keyval.get("private"):
         raise Invalid("A key carries its private part; take it out, and make a new key: this one is known.")
-    stated_public, public = public, public.lower() if kind == "ed25519" else public
     try:
-        _load(kind, public)
+        public = _public(stated)
+        _load(_kind(stated), public)
     except (ValueError, UnsupportedAlgorithm):
-        raise Invalid(f"The public part of a key of keytype {kind} cannot be read.") from None
-    known = key_ids(stated, stated_public)
+        raise Invalid(f"The public part of a key of keytype {_kind(stated)} cannot be read.") from None
+    known = key_ids(stated, keyval["public"])
     if key_id is None:
         key_id = known[0]
     elif not _KEY_ID.fullmatch(key_id):
         raise Invalid(f"The key id {key_id!a:.80} is not allowed.")
     elif _HASH_LIKE.fullmatch(key_id) and key_id not in known:
         raise Invalid(f"The key id {key_id} is not the hash of its key; ask the publisher for the right key.")
-    return PublisherKey(key_id, kind, public)
+    return PublisherKey(key_id, _kind(stated), public)
 
 
 def key_of_pem(text: str) -> PublisherKey:
@@ -126,13 +145,15 @@ def key_of_pem(text: str) -> PublisherKey:
 
 
 def key_ids(stated: Mapping[str, Any], public: str) -> tuple[str, ...]:
-    """Every id that publishers' tools give a key: Uptane hashes the public part, TUF the key object."""
+    """Every id that publishers' tools give a key: ota-tuf hashes its DER form, Uptane's tools the public part
+    as JSON, TUF the key object."""
     bare = {"keytype": stated["keytype"], "keyval": {"public": public}}
     kind = str(stated["keytype"]).lower()
     schemes = (stated.get("scheme"), _SCHEMES.get(kind))
     objects: list[object] = [stated, bare, bare | {"keytype": kind}]
     objects += [bare | {"keytype": kind, "scheme": scheme} for scheme in schemes if isinstance(scheme, str)]
-    texts: list[bytes] = [canonical.uptane(public.rstrip("\n")), canonical.uptane(public)]
+    texts = [_der(_load(_kind(stated), _public(stated))), canonical.uptane(public.rstrip("\n"))]
+    texts.append(canonical.uptane(public))
     texts += [form(one) for one in objects for form in (canonical.olpc, canonical.uptane)]
     return tuple(dict.fromkeys(hashlib.sha256(text).hexdigest() for text in texts))
 

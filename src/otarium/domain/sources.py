@@ -1,11 +1,7 @@
-"""A source as the operator sees it: whom it trusts, how it is fetched, and how it fares.
+"""A source as the operator sees it: whom it trusts, how it is fetched, and how it fares."""
 
-Here is also what our own targets role says about sources: the delegations of each dialect. A source is
-delegated to only while there is a file of it in that dialect, so one without content disturbs nobody.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,8 +12,7 @@ from otarium.domain.keys import PublicKey
 from otarium.domain.names import SourceName
 from otarium.domain.packages import parse_uri
 from otarium.domain.publishers import PublisherKey, key_ids, parse_key
-from otarium.domain.release import Others
-from otarium.domain.roles import Dialect, Line
+from otarium.domain.roles import Dialect
 
 SOURCES = 30
 """Clients visit at most 32 delegated roles for one target, this repository's own among them."""
@@ -178,6 +173,9 @@ def parse_delegation(keys: object, stated: object) -> Delegation:
     trusted = _trusted_keys(keys, stated.get("keyids"))
     threshold = stated.get("threshold", 1)
     distinct = len({key.material for key in trusted.values()})
+    if stated.get("keyids") is None and threshold != 1:
+        # Under several ids one key would meet any threshold at every client.
+        raise Invalid(f"A threshold of {threshold!a:.20} needs keyids: state which key ids sign.")
     if type(threshold) is not int or not 1 <= threshold <= distinct:
         raise Invalid(f"The threshold {threshold!a:.20} must be 1-{distinct}, the number of distinct keys.")
     paths = stated.get("paths")
@@ -187,25 +185,29 @@ def parse_delegation(keys: object, stated: object) -> Delegation:
 
 
 def _trusted_keys(keys: object, stated: object) -> dict[str, PublisherKey]:
-    """The keys named by `stated`, all of `keys` where none are. A list is matched by recomputed ids."""
+    """The keys named by `stated`; a list of keys is matched by recomputed ids."""
+    if not isinstance(keys, dict | list) or not 1 <= len(keys) <= KEYS:
+        raise Invalid(f"keys must be a list of 1-{KEYS} key objects.")
+    if stated is None:
+        return _every_id(list(keys.values()) if isinstance(keys, dict) else keys)
+    if not isinstance(stated, list) or not 1 <= len(stated) <= KEYS:
+        raise Invalid(f"keyids must be a list of 1-{KEYS} key ids.")
     if isinstance(keys, dict):
-        by_id = {key_id: parse_key(key, key_id) for key_id, key in list(keys.items())[: KEYS + 1]}
-        wanted = stated if isinstance(stated, list) else list(by_id)
-    elif isinstance(keys, list):
-        wanted = stated if isinstance(stated, list) else [parse_key(key).key_id for key in keys[: KEYS + 1]]
-        by_id = {}
-        for key_id in wanted[:KEYS]:
-            for key in keys[: KEYS + 1]:
-                if isinstance(key_id, str) and _is_id_of(key, key_id):
-                    by_id[key_id] = parse_key(key, key_id)
+        by_id = {key_id: parse_key(key, key_id) for key_id, key in keys.items()}
     else:
-        raise Invalid("keys must be a list of key objects.")
-    if not 1 <= len(wanted) <= KEYS:
-        raise Invalid(f"1-{KEYS} keyids are taken, {len(wanted)} were given.")
-    missing = [key_id for key_id in wanted if key_id not in by_id]
+        matching = [(key_id, key) for key_id in stated for key in keys if _is_id_of(key, key_id)]
+        by_id = {key_id: parse_key(key, key_id) for key_id, key in matching}
+    missing = [key_id for key_id in stated if key_id not in by_id]
     if missing:
         raise Invalid(f"The key id {missing[0]!a:.80} belongs to none of the keys; check the bundle.")
-    return {key_id: by_id[key_id] for key_id in wanted}
+    return {key_id: by_id[key_id] for key_id in stated}
+
+
+def _every_id(keys: list[Any]) -> dict[str, PublisherKey]:
+    """Publishers' tools name one key in several ways; where no ids are stated, each of them is taken."""
+    parsed = [(parse_key(key), key) for key in keys]
+    ids = [(one, key_id) for one, key in parsed for key_id in key_ids(key, key["keyval"]["public"])]
+    return {key_id: replace(key, key_id=key_id) for key, key_id in ids}
 
 
 def _is_id_of(key: object, key_id: str) -> bool:
@@ -227,68 +229,3 @@ def parse_headers(stated: Mapping[str, Any]) -> dict[str, str]:
             raise Invalid(f"The value of the header {name[:40]!a} must be printable ASCII text.")
         made[name.lower()] = value
     return made
-
-
-def delegations(sources: Iterable[Source], dialect: Dialect, now: int) -> dict[str, Any] | None:
-    """The `delegations` member of our targets role, in the operator's order; None without any."""
-    keys: dict[str, Any] = {}
-    roles = []
-    for source in sources:
-        file = source.live(dialect)
-        if file is None or not is_delegated(file, now):
-            continue
-        signers, threshold = _signers(source, file)
-        keys |= {key_id: key for key_id, key in signers.items()}
-        roles.append(
-            {
-                "keyids": list(signers),
-                "name": str(source.name),
-                "paths": list(source.delegation.paths),
-                "terminating": False,
-                "threshold": threshold,
-            }
-        )
-    return {"keys": keys, "roles": roles} if roles else None
-
-
-def _signers(source: Source, file: SourceFile) -> tuple[dict[str, Any], int]:
-    if file.vouched and source.vouch_key is not None:
-        return {source.vouch_key.key_id: source.vouch_key.to_object()}, 1
-    usable = {
-        key_id: key.to_object()
-        for key_id, key in source.delegation.keys.items()
-        if key.usable_in(file.dialect)
-    }
-    return usable, source.delegation.threshold
-
-
-def is_delegated(file: SourceFile, now: int) -> bool:
-    """aktualizr skips an expired file by itself; a TUF client would stop, so there it leaves in time."""
-    return file.dialect is Dialect.UPTANE or file.expires - LEAVES_TUF_SECONDS > now
-
-
-def leaves_tuf_between(sources: Sequence[Source], since: int, now: int) -> bool:
-    """Whether a source of /tuf came too near to its expiry after `since`."""
-    return any(
-        is_delegated(file, since) != is_delegated(file, now)
-        for source in sources
-        if (file := source.live(Dialect.TUF)) is not None
-    )
-
-
-def lines(sources: Iterable[Source], dialect: Dialect) -> dict[str, Line]:
-    """The snapshot lines of all files ever accepted, also of removed sources: a name that vanished from
-    the snapshot would stop clients for ever."""
-    return {
-        str(source.name): Line(file.listed_sha256, file.length, file.version)
-        for source in sources
-        if (file := source.files.get(dialect)) is not None
-    }
-
-
-def others(sources: Sequence[Source], now: int) -> Others:
-    """What a release says of sources."""
-    return Others(
-        {dialect: delegations(sources, dialect, now) for dialect in Dialect},
-        {dialect: lines(sources, dialect) for dialect in Dialect},
-    )

@@ -14,8 +14,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from otarium.domain import delegating
 from otarium.domain import release as releases
-from otarium.domain import sources
 from otarium.domain.errors import Broken, Refusal, Unavailable
 from otarium.domain.names import PackageId
 from otarium.domain.packages import Entry
@@ -222,7 +222,7 @@ class Publisher:
             root = current.root
         if current is not None and not changed and renew == {"timestamp"}:
             return releases.with_timestamp(current, now, self._lifetimes, sign)
-        counters, others = tx.roles.counters(), sources.others(tx.sources.every(), now)
+        counters, others = tx.roles.counters(), delegating.others(tx.sources.every(), now)
         return releases.build(current, root, changed, counters, now, self._lifetimes, sign, others)
 
     def _synchronise(self, tx: Transaction) -> dict[str, Shelf]:

@@ -16,12 +16,13 @@ from email.utils import parsedate_to_datetime
 
 from otarium.domain import errors
 from otarium.domain.access import Actor, Scope
+from otarium.domain.delegating import leaves_tuf_between
 from otarium.domain.delegation import Accepted, accept
 from otarium.domain.errors import Conflict, Refusal, SourceExpired, SourceRefused
 from otarium.domain.names import SourceName
 from otarium.domain.packages import timestamp
 from otarium.domain.roles import TARGETS
-from otarium.domain.sources import Problem, Source, leaves_tuf_between
+from otarium.domain.sources import Problem, Source
 from otarium.services.metadata import Metadata
 from otarium.services.ports import Catalog, Clock, Transaction
 from otarium.services.ports_sources import Fetched, FetchRequest, SourceFetcher, SourceLocks, Vault

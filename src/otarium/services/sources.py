@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from otarium.domain.access import Actor, Scope
+from otarium.domain.delegating import delegations
 from otarium.domain.delegation import Accepted, Delegation, accept
 from otarium.domain.errors import Conflict, Invalid, SourceNotFound
 from otarium.domain.external import LeftOut
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import PackageId, PackageName, SourceName
 from otarium.domain.roles import TARGETS, Dialect
-from otarium.domain.sources import SOURCES, Fetching, Source, delegations, parse_headers
+from otarium.domain.sources import SOURCES, Fetching, Source, parse_headers
 from otarium.domain.vouching import ROLE_PREFIX, vouched
 from otarium.services.ports import Catalog, Transaction
 from otarium.services.ports_sources import Vault, VouchKeys

@@ -23,6 +23,14 @@ from otarium.web.context import Web, published
 from otarium.web.errors import UnsupportedMediaType
 from otarium.web.gate import package_id_of
 from otarium.web.http import header
+from otarium.web.wire_out import (
+    ExternalPageOut,
+    PageOut,
+    Spell,
+    external_package_out,
+    package_out,
+    spelled,
+)
 
 HttpRequest = Request[Any, Any, Any]
 JSON = "application/json"
@@ -34,16 +42,16 @@ def json_answer(content: object, headers: dict[str, str] | None = None) -> Respo
     return Response(msgspec.json.encode(content), media_type=JSON, headers=headers)
 
 
-def _spell(request: HttpRequest, web: Web) -> wire.Spell:
+def _spell(request: HttpRequest, web: Web) -> Spell:
     """Clients of v2beta write sources as `name.json`, those of v2 as `name`; a setting overrides."""
     bare = web.source_spelling == "bare" or (
         web.source_spelling == "auto" and not request.scope["path"].startswith("/api/v2beta/")
     )
-    return partial(wire.spelled, bare=bare)
+    return partial(spelled, bare=bare)
 
 
 def _package(package: Package, request: HttpRequest, web: Web) -> Response[bytes]:
-    return json_answer(wire.package_out(package, _spell(request, web)), {"etag": package.etag})
+    return json_answer(package_out(package, _spell(request, web)), {"etag": package.etag})
 
 
 @get("/packages", name="get_packages")
@@ -52,14 +60,16 @@ async def get_packages(request: HttpRequest, reader: Actor, web: Web) -> Respons
     query, spell = asked.to_domain(), _spell(request, web)
     if asked.limit > web.page_size:
         total, chunks = await web.reading(web.packages.walk, reader, query)
-        return Stream(_streamed(web, query, total, _texts(chunks, wire.package_out, spell)), media_type=JSON)
+        return Stream(_streamed(web, query, total, _texts(chunks, package_out, spell)), media_type=JSON)
     page = await web.reading(web.packages.search, reader, query)
-    values = [wire.package_out(package, spell) for package in page.values]
-    return json_answer(wire.PageOut(values, page.total, query.offset, query.limit))
+    values = [package_out(package, spell) for package in page.values]
+    return json_answer(PageOut(values, page.total, query.offset, query.limit))
 
 
 def _texts(
-    chunks: Iterator[list[Package]], render: Callable[[Package, wire.Spell], object], spell: wire.Spell
+    chunks: Iterator[list[Package]],
+    render: Callable[[Package, Spell], object],
+    spell: Spell,
 ) -> Iterator[bytes]:
     """The members of the list as JSON text, a chunk of rows at a time."""
     for chunk in chunks:
@@ -181,11 +191,11 @@ async def get_packages_external(request: HttpRequest, reader: Actor, web: Web) -
     spell = _spell(request, web)
     if query.limit > web.page_size:
         total, chunks = await web.reading(web.packages.walk, reader, query)
-        texts = _texts(chunks, wire.external_package_out, spell)
+        texts = _texts(chunks, external_package_out, spell)
         return Stream(_streamed(web, query, total, texts), media_type=JSON)
     page = await web.reading(web.packages.search, reader, query)
-    values = [wire.external_package_out(package, spell) for package in page.values]
-    return json_answer(wire.ExternalPageOut(values, page.total, query.offset, query.limit))
+    values = [external_package_out(package, spell) for package in page.values]
+    return json_answer(ExternalPageOut(values, page.total, query.offset, query.limit))
 
 
 @get("/packages_external/info", name="get_packages_external_info")

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 
-from otarium.web import wire, wire_sources
+from otarium.web import wire, wire_out, wire_sources
 
 _SCHEMAS: list[tuple[str, Any]] = [
-    ("Package", wire.PackageOut),
-    ("PaginationResult_Package", wire.PageOut),
-    ("ExternalPackage", wire.ExternalPackageOut),
-    ("PaginationResult_ExternalPackage", wire.ExternalPageOut),
+    ("Package", wire_out.PackageOut),
+    ("PaginationResult_Package", wire_out.PageOut),
+    ("ExternalPackage", wire_out.ExternalPackageOut),
+    ("PaginationResult_ExternalPackage", wire_out.ExternalPageOut),
     ("DelegationInfo", wire_sources.DelegationInfoOut),
     ("EditPackage", wire.EditBody),
     ("PackageReference", wire.ReferenceBody),

@@ -6,7 +6,7 @@ from outside passes this file as a bare string where the domain has a type for i
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
@@ -16,7 +16,6 @@ from msgspec import UNSET, Meta, UnsetType
 from otarium.domain import canonical
 from otarium.domain.errors import Invalid
 from otarium.domain.names import (
-    OWN_SOURCE,
     HardwareId,
     PackageId,
     PackageName,
@@ -29,14 +28,12 @@ from otarium.domain.packages import (
     MAX_LIMIT,
     Content,
     NewPackage,
-    Package,
     PackageEdit,
     PackageQuery,
     TargetFormat,
     parse_comment,
     parse_meta,
     parse_uri,
-    timestamp,
 )
 from otarium.services.packages import Upload
 
@@ -161,93 +158,6 @@ class ReferenceBody(msgspec.Struct, rename="camel"):
         name, version = PackageName.parse(self.name), PackageVersion.parse(self.version)
         PackageId.of(name, version)
         return NewPackage(name, version, hardware_ids, content)
-
-
-class PackageOut(msgspec.Struct, rename="camel"):
-    """A package as clients see it; no further keys, since strict clients refuse unknown ones."""
-
-    name: str
-    version: str
-    package_id: str
-    size: int
-    hashes: dict[str, str]
-    package_source: str
-    pkg_type: str | None
-    hardware_ids: list[str]
-    created_at: str
-    uri: str | None
-    proprietary_meta: Any
-    comment: str | None
-
-
-Spell = Callable[[SourceName], str]
-"""How this answer writes the name of a source."""
-
-
-def spelled(source: SourceName, *, bare: bool) -> str:
-    """Our own packages are of `targets.json` everywhere; clients hold on to that name."""
-    return str(source) if bare and source != OWN_SOURCE else f"{source}.json"
-
-
-def package_out(package: Package, spell: Spell) -> PackageOut:
-    return PackageOut(
-        name=str(package.name),
-        version=str(package.version),
-        package_id=str(package.id),
-        size=package.content.length,
-        hashes={"sha256": str(package.content.sha256)},
-        package_source=spell(package.source),
-        pkg_type=package.content.format.value,
-        hardware_ids=[str(one) for one in package.hardware_ids],
-        created_at=timestamp(package.created_at),
-        uri=package.uri,
-        proprietary_meta=package.meta,
-        comment=package.comment,
-    )
-
-
-class PageOut(msgspec.Struct):
-    values: list[PackageOut]
-    total: int
-    offset: int
-    limit: int
-
-
-class ExternalPackageOut(msgspec.Struct, rename="camel"):
-    name: str
-    delegation_origin: str
-    version: str
-    package_id: str
-    size: int
-    hashes: dict[str, str]
-    pkg_type: str | None
-    hardware_ids: list[str]
-    created_at: str | None
-    uri: str | None
-    proprietary_meta: Any
-
-
-def external_package_out(package: Package, spell: Spell) -> ExternalPackageOut:
-    return ExternalPackageOut(
-        name=str(package.name),
-        delegation_origin=spell(package.source),
-        version=str(package.version),
-        package_id=str(package.id),
-        size=package.content.length,
-        hashes={"sha256": str(package.content.sha256)},
-        pkg_type=package.content.format.value,
-        hardware_ids=[str(one) for one in package.hardware_ids],
-        created_at=timestamp(package.created_at),
-        uri=package.uri,
-        proprietary_meta=package.meta,
-    )
-
-
-class ExternalPageOut(msgspec.Struct):
-    values: list[ExternalPackageOut]
-    total: int
-    offset: int
-    limit: int
 
 
 T = TypeVar("T", bound=msgspec.Struct)

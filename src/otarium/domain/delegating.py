@@ -1,0 +1,78 @@
+"""What this repository's own targets and snapshot say of external package sources.
+
+A source is delegated to only while there is a live file of it in that dialect, so one without content
+disturbs nobody. Order is the operator's; nothing is terminating, and our own packages come first.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from otarium.domain.delegation import SourceFile
+from otarium.domain.release import Others
+from otarium.domain.roles import Dialect, Line
+from otarium.domain.sources import LEAVES_TUF_SECONDS, Source
+
+
+def delegations(sources: Iterable[Source], dialect: Dialect, now: int) -> dict[str, Any] | None:
+    """The `delegations` member of our targets role, in the operator's order; None without any."""
+    keys: dict[str, Any] = {}
+    roles = []
+    for source in sources:
+        file = source.live(dialect)
+        if file is None or not is_delegated(file, now):
+            continue
+        signers, threshold = _signers(source, file)
+        keys |= {key_id: key for key_id, key in signers.items()}
+        roles.append(
+            {
+                "keyids": list(signers),
+                "name": str(source.name),
+                "paths": list(source.delegation.paths),
+                "terminating": False,
+                "threshold": threshold,
+            }
+        )
+    return {"keys": keys, "roles": roles} if roles else None
+
+
+def _signers(source: Source, file: SourceFile) -> tuple[dict[str, Any], int]:
+    if file.vouched and source.vouch_key is not None:
+        return {source.vouch_key.key_id: source.vouch_key.to_object()}, 1
+    usable = {
+        key_id: key.to_object()
+        for key_id, key in source.delegation.keys.items()
+        if key.usable_in(file.dialect)
+    }
+    return usable, source.delegation.threshold
+
+
+def is_delegated(file: SourceFile, now: int) -> bool:
+    """aktualizr skips an expired file by itself; a TUF client would stop, so there it leaves in time."""
+    return file.dialect is Dialect.UPTANE or file.expires - LEAVES_TUF_SECONDS > now
+
+
+def leaves_tuf_between(sources: Sequence[Source], since: int, now: int) -> bool:
+    """Whether a source of /tuf came too near to its expiry after `since`."""
+    return any(
+        is_delegated(file, since) != is_delegated(file, now)
+        for source in sources
+        if (file := source.live(Dialect.TUF)) is not None
+    )
+
+
+def lines(sources: Iterable[Source], dialect: Dialect) -> dict[str, Line]:
+    """The snapshot lines of all files ever accepted, also of removed sources: a name that vanished from
+    the snapshot would stop clients for ever."""
+    return {
+        str(source.name): Line(file.listed_sha256, file.length, file.version)
+        for source in sources
+        if (file := source.files.get(dialect)) is not None
+    }
+
+
+def others(sources: Sequence[Source], now: int) -> Others:
+    """What a release says of sources."""
+    return Others(
+        {dialect: delegations(sources, dialect, now) for dialect in Dialect},
+        {dialect: lines(sources, dialect) for dialect in Dialect},
+    )
