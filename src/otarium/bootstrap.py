@@ -157,7 +157,6 @@ def web_app(settings: Settings) -> "Asgi":
 
     def stopped() -> None:
         schedule.stop()
-        refreshing.stop()
         publisher.stop()
 
     web = Web(

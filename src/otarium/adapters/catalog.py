@@ -14,16 +14,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, update
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.pool import QueuePool
 
-from otarium.adapters import tables
-from otarium.adapters.rows_access import CredentialRows, JournalRows, KeyTable
-from otarium.adapters.rows_packages import PackageRows
-from otarium.adapters.rows_sources import SourceRows
-from otarium.adapters.rows_storage import BlobRows, RoleRows
+from otarium.adapters.transaction import SqlTransaction
 from otarium.domain.errors import StorageFull, Unavailable
 from otarium.domain.names import OWN_SOURCE, Sha256
 from otarium.services.ports import Transaction
@@ -32,40 +28,6 @@ BUSY_SECONDS = 5
 _POLL_SECONDS = 0.001
 _FULL = {sqlite3.SQLITE_FULL}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-class SqlTransaction:
-    """The nouns of one open transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.packages = PackageRows(connection)
-        self.roles = RoleRows(connection)
-        self.blobs = BlobRows(connection)
-        self.credentials = CredentialRows(connection)
-        self.journal = JournalRows(connection)
-        self.keys = KeyTable(connection)
-        self.sources = SourceRows(connection)
-
-    def create_repository(self, at: int) -> None:
-        counters = dict.fromkeys(("revision", "root", "targets", "snapshot", "timestamp", "kept_bytes"), 0)
-        row = insert(tables.repository).values(namespace="default", created_at=at, **counters)
-        self._connection.execute(row)
-
-    def probe(self) -> None:
-        same = tables.repository.c.revision
-        self._connection.execute(update(tables.repository).values(revision=same))
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        self._connection.exec_driver_sql("SAVEPOINT change")
-        try:
-            yield
-        except BaseException:
-            self._connection.exec_driver_sql("ROLLBACK TO change")
-            raise
-        finally:
-            self._connection.exec_driver_sql("RELEASE change")
 
 
 class SqliteCatalog:

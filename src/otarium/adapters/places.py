@@ -31,6 +31,13 @@ _NOT_PUBLIC = tuple(
 """Versions of Python call some of these global, though they lead to IPv4 addresses inside or to nobody."""
 
 
+_NEVER = tuple(
+    ipaddress.ip_network(network)
+    for network in ("169.254.0.0/16", "fe80::/10", "::ffff:169.254.0.0/112", "224.0.0.0/4", "ff00::/8")
+)
+"""Refused for insecure sources too: machines keep the credentials of their cloud at a link-local address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The parts of a URL. Everything after the parser uses these, never the text again."""
@@ -103,6 +110,10 @@ class Guard:
         if not found:
             raise SourceUnreachable(f"{host} was not found: it has no address. Check the name and the DNS.")
         for address in found:
+            if any(address in network for network in _NEVER):
+                raise SourceUnreachable(
+                    f"{host} has the address {address}, which is not public and never allowed (cloud metadata)."
+                )
             if not (insecure or is_public(address) or any(address in network for network in self.allowed)):
                 raise SourceUnreachable(
                     f"{host} has the address {address}, which is not public. "

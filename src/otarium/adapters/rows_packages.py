@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from otarium.adapters import tables
+from otarium.adapters.substring import holds
 from otarium.domain.names import (
     OWN_SOURCE,
     HardwareId,
@@ -187,7 +188,7 @@ def _where(query: PackageQuery) -> list[ColumnElement[bool]]:
     listed = {_P.c.source: query.sources, _P.c.sha256: query.hashes, _P.c.package_id: query.ids}
     where += [column.in_(values) for column, values in listed.items() if values]
     folds = {_P.c.id_folded: query.id_contains, _P.c.name_folded: query.name_contains}
-    where += [func.instr(column, folded(part)) > 0 for column, part in folds.items() if part]
+    where += [holds(column, folded(part)) for column, part in folds.items() if part]
     exact = {_P.c.name: query.name, _P.c.version: query.version, _P.c.has_sbom: query.has_sbom}
     where += [column == value for column, value in exact.items() if value is not None]
     if query.hardware_ids:

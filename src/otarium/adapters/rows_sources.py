@@ -109,14 +109,23 @@ class SourceRows:
         numbered = list(enumerate(packages, self._next_pk()))
         rows = [{"pk": pk, **package_values(package, "", _UNSIGNED)} for pk, package in numbered]
         self._connection.execute(insert(_P), rows)
+        self._used(numbered[-1][0])
         ids = [{"pk": pk, "hardware_id": one} for pk, package in numbered for one in package.hardware_ids]
         if ids:
             self._connection.execute(insert(_H), ids)
 
     def _next_pk(self) -> int:
         """Above every key ever given out, so that a walk over a long list never meets newer rows."""
-        used = self._connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'packages'")
-        return int(used.scalar() or 0) + 1
+        if self._connection.dialect.name == "postgresql":
+            used = "SELECT last_value FROM packages_pk_seq"
+        else:
+            used = "SELECT seq FROM sqlite_sequence WHERE name = 'packages'"
+        return int(self._connection.exec_driver_sql(used).scalar() or 0) + 1
+
+    def _used(self, pk: int) -> None:
+        """SQLite keeps its sequence by itself; PostgreSQL has to be told."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.exec_driver_sql("SELECT setval('packages_pk_seq', %s)", (pk,))
 
     def unlist_packages(self, name: SourceName) -> None:
         self._connection.execute(delete(_P).where(_P.c.source == name, _P.c.source != str(OWN_SOURCE)))

@@ -22,8 +22,12 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects import postgresql
 
 metadata = MetaData()
+
+_Text = String().with_variant(postgresql.VARCHAR(collation="C"), "postgresql")
+"""Compared by code point, as devices and clients compare names; PostgreSQL would ask the locale."""
 
 SQLITE_PAGE_BYTES = 8192
 """Role files are megabytes; larger pages write them in fewer pieces."""
@@ -45,12 +49,12 @@ packages = Table(
     "packages",
     metadata,
     Column("pk", Integer, primary_key=True),
-    Column("source", String, nullable=False, server_default=text("'targets'")),
-    Column("package_id", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("version", String, nullable=False),
-    Column("name_folded", String, nullable=False),
-    Column("id_folded", String, nullable=False),
+    Column("source", _Text, nullable=False, server_default=text("'targets'")),
+    Column("package_id", _Text, nullable=False),
+    Column("name", _Text, nullable=False),
+    Column("version", _Text, nullable=False),
+    Column("name_folded", _Text, nullable=False),
+    Column("id_folded", _Text, nullable=False),
     Column("format", String, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("length", BigInteger, nullable=False),
@@ -80,7 +84,7 @@ packages = Table(
 package_hardware_ids = Table(
     "package_hardware_ids",
     metadata,
-    Column("hardware_id", String, primary_key=True),
+    Column("hardware_id", _Text, primary_key=True),
     Column("pk", Integer, ForeignKey("packages.pk", ondelete="CASCADE"), primary_key=True),
     Index("package_hardware_ids_by_package", "pk"),
 )
@@ -88,7 +92,7 @@ package_hardware_ids = Table(
 deleted = Table(
     "deleted",
     metadata,
-    Column("package_id", String, primary_key=True),
+    Column("package_id", _Text, primary_key=True),
     Column("format", String, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("length", BigInteger, nullable=False),
@@ -130,7 +134,7 @@ Index(
 sources = Table(
     "sources",
     metadata,
-    Column("name", String, primary_key=True),
+    Column("name", _Text, primary_key=True),
     Column("position", Integer, nullable=False),
     Column("delegation", Text, nullable=False),
     Column("fetching", Text, nullable=False),
@@ -153,7 +157,7 @@ sources = Table(
 source_files = Table(
     "source_files",
     metadata,
-    Column("source", String, ForeignKey("sources.name"), primary_key=True),
+    Column("source", _Text, ForeignKey("sources.name"), primary_key=True),
     Column("dialect", String, primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("newest", Boolean(create_constraint=False), nullable=False),
@@ -180,7 +184,7 @@ clients = Table(
     "clients",
     metadata,
     Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
+    Column("name", _Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("scopes", String, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -191,7 +195,7 @@ tokens = Table(
     "tokens",
     metadata,
     Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
+    Column("name", _Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("scopes", String, nullable=False),
     Column("created_at", BigInteger, nullable=False),

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from otarium.cli.output import console, seconds_of
+from otarium.cli.output import console, seconds_of, warn
 
+_PUBLISHERS_OWN = ("keys", "delegationMetadata", "fetchUrl", "tufFetchUrl", "targetsUrl", "friendlyName")
 Name = Annotated[str, typer.Argument(help="The source, with or without .json", metavar="NAME")]
 Header = Annotated[
     list[str] | None,
@@ -102,7 +103,20 @@ def read_bundle(bundle: Path) -> dict[str, Any]:
     document = parse(raw, f"The bundle {bundle}")
     if not isinstance(document, dict):
         raise Invalid(f"The bundle {bundle} is not a JSON object.")
-    return document
+    told = {member: document[member] for member in _PUBLISHERS_OWN if member in document}
+    for member in sorted(set(document) - set(told)):
+        warn(f"{member} in the bundle is left out: the publisher does not decide that; see the options")
+    return told
+
+
+def renamed(bundle: dict[str, Any], name: str | None) -> dict[str, Any]:
+    """The bundle under another local name, which a publisher needs that cannot come back under its own."""
+    about = bundle.get("delegationMetadata")
+    return (
+        bundle | {"delegationMetadata": about | {"name": name}}
+        if name and isinstance(about, dict)
+        else bundle
+    )
 
 
 def made_bundle(

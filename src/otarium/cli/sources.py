@@ -28,6 +28,7 @@ from otarium.cli.source_options import (
     headers_of,
     made_bundle,
     read_bundle,
+    renamed,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +87,6 @@ def _administered(data_dir: Path | None, master_key_file: Path | None) -> Iterat
         try:
             yield _Open(Actor("operator", DEFAULT_SCOPES), sources, refreshing, repository.clock.now())
         finally:
-            refreshing.stop()
             publisher.stop()
 
 
@@ -94,10 +94,10 @@ def source_add(
     bundle: Annotated[
         Path | None, typer.Argument(help="The publisher's bundle, add-NAME.json; - is stdin")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Its name, without a bundle")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Its name here [default: the bundle's]")] = None,
     key: Keys = None,
     path: Paths = None,
-    threshold: Annotated[int, typer.Option(help="How many of its keys must sign")] = 1,
+    threshold: Annotated[int | None, typer.Option(help="How many of its keys must sign")] = None,
     url: Url = None,
     tuf_url: TufUrl = None,
     targets_url: TargetsUrl = None,
@@ -124,7 +124,11 @@ def source_add(
         from otarium.domain.errors import SourceRefused
         from otarium.services.source_documents import new_source
 
-        document = read_bundle(bundle) if bundle else made_bundle(name, key, path, threshold)
+        if bundle and (key or path or threshold):
+            raise typer.BadParameter("a bundle says its own keys, paths and threshold")
+        document = (
+            renamed(read_bundle(bundle), name) if bundle else made_bundle(name, key, path, threshold or 1)
+        )
         edits = edits_of(url, tuf_url, targets_url, friendly_name, every, insecure, redirects, vouch)
         document |= {sources_shown.WIRE_NAMES[name]: value for name, value in edits.items()}
         document |= {"headers": headers_of(header)} if header else {}

@@ -32,11 +32,13 @@ from otarium.domain.roles import MAX_VERSION, Dialect
 FILE_BYTES = 8 * 1024 * 1024
 """What aktualizr reads of a delegated file."""
 TARGETS = 20_000
-MEMBERS = 1_000_000
+MEMBERS = 400_000
 HIGHEST_VERSION = MAX_VERSION - 1000
 """A publisher that jumps to the end of the numbers could never publish again; it is stopped before."""
 PATTERNS = 64
 KEYS = 32
+_NO_DELEGATIONS: dict[str, object] = {"keys": {}, "roles": []}
+_SPEC_VERSION = re.compile(r"1(\.\d{1,9}){1,2}", re.ASCII)
 _EXPIRES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -114,8 +116,6 @@ def _read(raw: bytes, name: SourceName) -> tuple[dict[str, Any], Dialect]:
         document = canonical.parse(raw, f"The file of {name}", max_members=MEMBERS)
     except Invalid as refusal:
         raise SourceUnreadable(refusal.message) from None
-    except RecursionError:
-        raise SourceUnreadable(f"The file of {name} is nested too deeply.") from None
     signed = document.get("signed") if isinstance(document, dict) else None
     if not isinstance(signed, dict) or not isinstance(document.get("signatures"), list):
         raise SourceUnreadable(f"The file of {name} is not an object of signatures and signed.")
@@ -123,6 +123,10 @@ def _read(raw: bytes, name: SourceName) -> tuple[dict[str, Any], Dialect]:
     kind = signed.get("_type")
     if not isinstance(kind, str) or kind not in kinds:
         raise SourceUnreadable(f"The file of {name} has _type {kind!a:.40}, not Targets or targets.")
+    if kinds[kind] is Dialect.TUF and not _SPEC_VERSION.fullmatch(str(signed.get("spec_version"))):
+        raise SourceUnreadable(
+            f"The file of {name} has spec_version {signed.get('spec_version')!a:.40}; TUF clients read 1.N.N."
+        )
     return document, kinds[kind]
 
 
@@ -178,8 +182,12 @@ def _check_targets(signed: Mapping[str, Any], delegation: Delegation) -> Mapping
     name, targets = delegation.name, signed.get("targets")
     if not isinstance(targets, dict):
         raise SourceUnreadable(f"The file of {name} has no object of targets.")
-    if (signed.get("delegations") or {}).get("roles"):
+    nested = signed.get("delegations", _NO_DELEGATIONS)
+    if isinstance(nested, dict) and (nested.get("roles") or nested.get("succinct_roles")):
         raise SourceOutOfBounds(f"The file of {name} delegates further; nothing nested is fetched here.")
+    if nested != _NO_DELEGATIONS:
+        # Clients read it before they look at targets, and stop at what they do not know.
+        raise SourceUnreadable(f"The file of {name} has delegations that clients cannot read.")
     if len(targets) > TARGETS:
         raise SourceOutOfBounds(f"{name} lists {len(targets)} packages, at most {TARGETS} are taken.")
     outside = [target for target in targets if not delegation.covers(target)]

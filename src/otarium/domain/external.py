@@ -23,6 +23,7 @@ from otarium.domain.names import (
 )
 from otarium.domain.packages import RESERVED_CUSTOM, Content, Package, TargetFormat, parse_uri
 
+_NO_PLACE = "https://example.com/"
 _LATEST = 253_402_300_799
 
 
@@ -100,8 +101,9 @@ def _hardware_ids(stated: object) -> tuple[HardwareId, ...]:
 
 
 def _uri(stated: object) -> str | None:
+    """aktualizr takes `https://example.com/`, which publishers' tools write, for no place at all."""
     try:
-        return parse_uri(stated) if isinstance(stated, str) else None
+        return parse_uri(stated) if isinstance(stated, str) and stated != _NO_PLACE else None
     except Invalid:
         return None
 

@@ -184,6 +184,9 @@ class SourceName(str):
         if not cls._PATTERN.fullmatch(name):
             rule = "use 1-50 of the characters A-Z a-z 0-9 . _ -, not starting with a dot"
             raise _refuse("The source name", raw, rule)
+        if re.match(r"\d+\.", name):
+            rule = "it starts with a number and a dot, which clients read as a version"
+            raise _refuse("The source name", raw, rule)
         if cls._RESERVED.fullmatch(name):
             raise _refuse("The source name", raw, "it is the name of a role of this repository")
         return name

@@ -26,6 +26,7 @@ SIGNATURES = 32
 _METHODS = ("ed25519", "rsassa-pss", "rsassa-pss-sha256")
 _SCHEMES = {"ed25519": "ed25519", "rsa": "rsassa-pss-sha256", "ecdsa": "ecdsa-sha2-nistp256"}
 _RSA_BITS = (2048, 3072, 4096)
+_ED25519 = re.compile(r"[0-9a-f]{64}")
 _HASH_LIKE = re.compile(r"[0-9a-f]{64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _Public = Ed25519PublicKey | rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -72,6 +73,8 @@ class PublisherKey:
 def _load(kind: str, public: str) -> _Public:
     """Raises Invalid, ValueError or UnsupportedAlgorithm."""
     if kind == "ed25519":
+        if not _ED25519.fullmatch(public):
+            raise ValueError("not 64 hexadecimal digits")
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
     key = serialization.load_pem_public_key(public.encode())
     if kind == "rsa" and isinstance(key, rsa.RSAPublicKey):

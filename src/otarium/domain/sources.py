@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from otarium.domain import patterns
 from otarium.domain.delegation import KEYS, PATTERNS, Delegation, SourceFile
@@ -64,13 +65,10 @@ class Fetching:
     enabled: bool = True
 
     def __post_init__(self) -> None:
-        if self.targets_uri is not None:
-            parse_uri(self.targets_uri)
+        for uri in (self.uri, self.tuf_uri, self.targets_uri):
+            if uri is not None:
+                parse_uri(uri)
         for uri in (self.uri, self.tuf_uri):
-            if uri is not None and not (
-                uri.startswith(("https://", "http://")) and len(uri) <= URL_CHARACTERS
-            ):
-                raise Invalid(f"The fetch URL {uri[:80]!a} must start with https:// and have a host.")
             if uri is not None and uri.startswith("http://") and not self.insecure:
                 raise Invalid(
                     f"The fetch URL {uri[:80]!a} is not https; anybody on the way could withhold updates. "
@@ -169,7 +167,10 @@ def parse_delegation(keys: object, stated: object) -> Delegation:
     """`keys` and `delegationMetadata` of a bundle. Raises Invalid."""
     if not isinstance(stated, dict):
         raise Invalid("delegationMetadata must be an object with name, keyids, paths and threshold.")
-    name = SourceName.parse(str(stated.get("name", "")))
+    name = stated.get("name")
+    if not isinstance(name, str):
+        raise Invalid("delegationMetadata has no name: give the name of the source as text.")
+    name = SourceName.parse(name)
     trusted = _trusted_keys(keys, stated.get("keyids"))
     threshold = stated.get("threshold", 1)
     distinct = len({key.material for key in trusted.values()})
@@ -190,7 +191,11 @@ def _trusted_keys(keys: object, stated: object) -> dict[str, PublisherKey]:
         raise Invalid(f"keys must be a list of 1-{KEYS} key objects.")
     if stated is None:
         return _every_id(list(keys.values()) if isinstance(keys, dict) else keys)
-    if not isinstance(stated, list) or not 1 <= len(stated) <= KEYS:
+    if (
+        not isinstance(stated, list)
+        or not 1 <= len(stated) <= KEYS
+        or not all(isinstance(key_id, str) for key_id in stated)
+    ):
         raise Invalid(f"keyids must be a list of 1-{KEYS} key ids.")
     if isinstance(keys, dict):
         by_id = {key_id: parse_key(key, key_id) for key_id, key in keys.items()}
@@ -214,6 +219,12 @@ def _is_id_of(key: object, key_id: str) -> bool:
     """Whether it is a hash of this key. Ids that are none cannot be told in a list: use an object of keys."""
     parse_key(key)
     return isinstance(key, dict) and key_id in key_ids(key, key["keyval"]["public"])
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Scheme, host and port: where secrets may go."""
+    first, second = urlsplit(one), urlsplit(other)
+    return (first.scheme, first.netloc.lower()) == (second.scheme, second.netloc.lower())
 
 
 def parse_headers(stated: Mapping[str, Any]) -> dict[str, str]:

@@ -5,8 +5,9 @@ Version and expiry are the publisher's, so the copy is as fresh as what it copie
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from otarium.domain import canonical
 from otarium.domain.delegation import Accepted
@@ -24,7 +25,7 @@ def vouched(accepted: Accepted, key: PublicKey, sign: Callable[[bytes], bytes]) 
         "_type": "targets",
         "expires": timestamp(accepted.file.expires),
         "spec_version": SPEC_VERSION,
-        "targets": accepted.targets,
+        "targets": {name: _with_usual_hashes(target) for name, target in accepted.targets.items()},
         "version": accepted.file.version,
     }
     signature = {"keyid": key.key_id, "sig": sign(canonical.olpc(signed)).hex()}
@@ -39,3 +40,9 @@ def vouched(accepted: Accepted, key: PublicKey, sign: Callable[[bytes], bytes]) 
         vouched=True,
     )
     return replace(accepted, file=copy, raw=raw)
+
+
+def _with_usual_hashes(target: Mapping[str, Any]) -> dict[str, Any]:
+    """TUF clients fetch by the first hash in the file; of others than these nobody could be sure."""
+    usual = {kind: target["hashes"][kind] for kind in ("sha256", "sha512") if kind in target["hashes"]}
+    return {**target, "hashes": usual or target["hashes"]}

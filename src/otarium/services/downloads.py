@@ -3,11 +3,12 @@
 A deleted package stays for a grace, for devices that are one release behind.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import quote
 
 from otarium.domain.errors import NotFound, PackageNotFound
-from otarium.domain.names import OWN_SOURCE, PackageId, Sha256
+from otarium.domain.names import PackageId, Sha256
 from otarium.domain.packages import Content, Package, TargetFormat
 from otarium.domain.sources import Source
 from otarium.services.ports import Catalog, Clock
@@ -22,25 +23,29 @@ class Downloads:
         self._grace = grace
 
     def by_name(self, name: str) -> Content | None:
-        """By package id, as it stands in signed metadata."""
+        """One of our own packages by id, as it stands in signed metadata."""
         package_id = PackageId.lookup(name)
         with self._catalog.read() as tx:
-            package = tx.packages.find(package_id)
+            package = tx.packages.get(package_id)
             deleted = None if package else tx.packages.deleted(package_id)
-            if package is not None and package.source != OWN_SOURCE:
-                return _external(package, tx.sources.get(package.source))
         if package is not None:
             return replace(package.content, location=package.uri if package.content.location else None)
         return deleted.content if deleted and deleted.deleted_at >= self._grace_start() else None
 
     def by_hash(self, sha256: Sha256) -> Content | None:
-        """Only what is, or was until just now, a package: bytes alone authorise nothing."""
+        """Only what is, or was until just now, a package of ours: bytes alone authorise nothing."""
         with self._catalog.read() as tx:
-            content = tx.packages.with_hash(sha256, self._grace_start())
-            if content is not None:
-                return content
-            external = tx.packages.external_with_hash(sha256)
-            return _external(external, tx.sources.get(external.source)) if external else None
+            return tx.packages.with_hash(sha256, self._grace_start())
+
+    def external(self, names: Iterable[str], sha256: Sha256 | None) -> Content | None:
+        """A package of another source, by one of the ids it may have, or by its hash. Always asked last: no
+        publisher can put a name or a hash before ours."""
+        with self._catalog.read() as tx:
+            found = map(tx.packages.find, map(PackageId.lookup, names))
+            package = next((one for one in found if one is not None), None)
+            if package is None and sha256 is not None:
+                package = tx.packages.external_with_hash(sha256)
+            return _external(package, tx.sources.get(package.source)) if package else None
 
     def _grace_start(self) -> int:
         return self._clock.now() - self._grace

@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 
@@ -18,11 +18,11 @@ from otarium.domain import errors
 from otarium.domain.access import Actor, Scope
 from otarium.domain.delegating import leaves_tuf_between
 from otarium.domain.delegation import Accepted, accept
-from otarium.domain.errors import Conflict, Refusal, SourceExpired, SourceRefused
+from otarium.domain.errors import Conflict, Refusal, SourceExpired, SourceRefused, SourceUnreadable
 from otarium.domain.names import SourceName
 from otarium.domain.packages import timestamp
 from otarium.domain.roles import TARGETS
-from otarium.domain.sources import Problem, Source
+from otarium.domain.sources import Problem, Source, same_origin
 from otarium.services.metadata import Metadata
 from otarium.services.ports import Catalog, Clock, Transaction
 from otarium.services.ports_sources import Fetched, FetchRequest, SourceFetcher, SourceLocks, Vault
@@ -31,7 +31,6 @@ from otarium.services.sources import Sources, existing, renewal
 
 log = logging.getLogger(__name__)
 
-THREADS = 4
 _REFUSALS = {kind.code: kind for kind in SourceRefused.__subclasses__()}
 
 
@@ -40,6 +39,12 @@ class _Got:
     uri: str
     fetched: Fetched
     accepted: Accepted
+
+    def is_new(self, source: Source) -> bool:
+        """Whether the bytes are others than those that are served already."""
+        file = self.accepted.file
+        live = source.live(file.dialect)
+        return live is None or live.vouched or live.sha256 != file.sha256
 
 
 class Refreshing:
@@ -64,13 +69,8 @@ class Refreshing:
         self._vault = vault
         self._clock = clock
         self._jitter = jitter
-        self._threads = ThreadPoolExecutor(THREADS, "refresh")
         self._running: dict[SourceName, Future[Source]] = {}
         self._lock = threading.Lock()
-
-    def stop(self) -> None:
-        """Before the publisher is stopped: a fetch under way would wait for it."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def refresh(self, actor: Actor, name: SourceName) -> "Future[Source]":
         """Fetch now. The future holds the source, or raises SourceNotFound or SourceRefused."""
@@ -88,27 +88,33 @@ class Refreshing:
             self._start(name, asked=False)
 
     def _start(self, name: SourceName, *, asked: bool) -> "Future[Source]":
+        """One thread for each source that is being fetched: a silent publisher keeps nobody else waiting,
+        and nobody waits for it when the server stops."""
         with self._lock:
             running = self._running.get(name)
-            if running is None:
-                running = self._running[name] = self._threads.submit(self._run, name, asked)
-                running.add_done_callback(lambda _: self._ended(name))
-            return running
+            if running is not None:
+                return running
+            started = self._running[name] = Future()
+        threading.Thread(target=self._run, args=(name, asked, started), name="refresh", daemon=True).start()
+        return started
 
-    def _ended(self, name: SourceName) -> None:
-        with self._lock:
-            self._running.pop(name, None)
-
-    def _run(self, name: SourceName, asked: bool) -> Source:
+    def _run(self, name: SourceName, asked: bool, answer: "Future[Source]") -> None:
+        ended: Source | Exception
         try:
-            return self._refresh(name, asked)
+            ended = self._refresh(name, asked)
         except Refusal as refusal:
-            if not asked:
-                log.info("source %s is not refreshed: %s", name, refusal)
-            raise
-        except Exception:
+            # Its frames hold the whole file; whoever asked needs the reason alone.
+            ended = refusal.with_traceback(None)
+            log.info("source %s is not refreshed: %s", name, refusal)
+        except Exception as error:
+            ended = error
             log.exception("refreshing the source %s failed", name)
-            raise
+        with self._lock:
+            del self._running[name]
+        if isinstance(ended, Exception):
+            answer.set_exception(ended)
+        else:
+            answer.set_result(ended)
 
     def _refresh(self, name: SourceName, asked: bool) -> Source:
         attempts = self._read(name).attempts
@@ -126,6 +132,10 @@ class Refreshing:
             except SourceRefused as refusal:
                 self._record(name, refusal)
                 raise
+            except Exception as error:
+                if not isinstance(error, Refusal):
+                    self._record(name, SourceUnreadable(f"What {name} sent cannot be judged; see the log."))
+                raise
 
     def _read(self, name: SourceName) -> Source:
         with self._catalog.read() as tx:
@@ -136,18 +146,24 @@ class Refreshing:
         with self._catalog.read() as tx:
             sealed = tx.sources.headers(source.name)
         headers = json.loads(self._vault.open(f"headers:{source.name}", sealed)) if sealed else {}
-        got = []
+        got: list[_Got] = []
         for uri in filter(None, (source.fetching.uri, source.fetching.tuf_uri)):
-            fetched = self._fetch_one(source, uri, headers)
+            fetched = self._fetch_one(source, uri, headers if same_origin(uri, source.fetching.uri) else {})
             if fetched is not None:
-                now = self._clock.now()
-                modified_at = _modified_at(fetched.last_modified, now)
-                accepted = accept(fetched.raw, source.delegation, source.files, now, modified_at)
-                got.append(_Got(uri, fetched, accepted))
-        expires = source.expires
-        if not got and expires is not None and expires <= self._clock.now():
+                got.append(_Got(uri, fetched, self._judged(source, fetched)))
+        dialects = [one.accepted.file.dialect for one in got]
+        if len(set(dialects)) != len(dialects):
+            raise SourceUnreadable(f"Both lists of {source.name} are in the dialect of /{dialects[0]}.")
+        expires, new = source.expires, any(one.is_new(source) for one in got)
+        if not new and expires is not None and expires <= self._clock.now():
             raise SourceExpired(f"{source.name} expired at {timestamp(expires)}, and there is nothing newer.")
         return got
+
+    def _judged(self, source: Source, fetched: Fetched) -> Accepted:
+        # A source that was just removed and added again begins in the next second.
+        now = max(self._clock.now(), source.added_at)
+        modified_at = _modified_at(fetched.last_modified, now)
+        return accept(fetched.raw, source.delegation, source.files, now, modified_at)
 
     def _fetch_one(self, source: Source, uri: str, headers: dict[str, str]) -> Fetched | None:
         with self._catalog.read() as tx:
@@ -164,18 +180,20 @@ class Refreshing:
         before = existing(tx, name)
         if (before.delegation, before.files) != (judged.delegation, judged.files):
             raise Conflict(f"The source {name} was changed while it was fetched; refresh it again.")
+        new = [one for one in got if one.is_new(before)]
         source = replace(
             before,
             attempts=before.attempts + 1,
             failures=0,
             problem=None,
             last_fetched=now,
-            files={**before.files, **{one.accepted.file.dialect: one.accepted.file for one in got}},
+            files={**before.files, **{one.accepted.file.dialect: one.accepted.file for one in new}},
         )
         for one in got:
-            tx.sources.take_over(one.accepted)
             tx.sources.set_validators(name, one.uri, one.fetched.etag, one.fetched.last_modified)
-        for one in got:
+        for one in new:
+            tx.sources.take_over(one.accepted)
+        for one in new:
             if one.accepted.file == source.published:
                 tx.sources.list_packages(one.accepted)
                 if source.fetching.vouch:

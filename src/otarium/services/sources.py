@@ -18,7 +18,7 @@ from otarium.domain.external import LeftOut
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import PackageId, PackageName, SourceName
 from otarium.domain.roles import TARGETS, Dialect
-from otarium.domain.sources import SOURCES, Fetching, Source, parse_headers
+from otarium.domain.sources import SOURCES, Fetching, Source, parse_headers, same_origin
 from otarium.domain.vouching import ROLE_PREFIX, vouched
 from otarium.services.ports import Catalog, Transaction
 from otarium.services.ports_sources import Vault, VouchKeys
@@ -79,6 +79,7 @@ class Sources:
                 raise Conflict(f"There is a source {name!a} already; edit it, or remove it first.")
             if len(listed) >= SOURCES:
                 raise Conflict(f"There are {len(listed)} sources; clients search at most {SOURCES}.")
+            _require_own_key_ids(new.delegation, listed)
             if not new.accept_overlap:
                 _require_no_overlap(tx, new.delegation)
             before = tx.sources.get(name)
@@ -111,6 +112,9 @@ class Sources:
         def change(tx: Transaction, now: int) -> Outcome[Source]:
             source = existing(tx, name)
             edited = replace(source, fetching=replace(source.fetching, **fields), next_refresh=now)
+            moved = not same_origin(edited.fetching.uri, source.fetching.uri)
+            if moved and source.header_names and parsed is None:
+                raise Invalid("The new URL is on another host: state the headers for it too, or {} for none.")
             if parsed is not None:
                 edited = replace(edited, header_names=tuple(parsed))
                 self._set_headers(tx, name, parsed)
@@ -212,6 +216,17 @@ def _stored(tx: Transaction, source: Source) -> Accepted | None:
     return accept(stored.raw, source.delegation, {}, file.accepted_at, file.modified_at)
 
 
+def _require_own_key_ids(delegation: Delegation, others: Sequence[Source]) -> None:
+    """targets.json has one table of keys for all sources: an id means one key there."""
+    for other in others:
+        for key_id, key in other.delegation.keys.items():
+            if key_id in delegation.keys and delegation.keys[key_id].material != key.material:
+                raise Conflict(
+                    f"The key id {key_id!a} means another key in the source {other.name}; "
+                    "ask the publisher for a bundle whose key ids are hashes."
+                )
+
+
 def _require_no_overlap(tx: Transaction, delegation: Delegation) -> None:
     """Dependency confusion: whoever publishes under our names could be taken for us."""
     owned = tx.sources.owned_like(delegation.paths, _OVERLAPS_SHOWN)
@@ -226,7 +241,9 @@ def _require_no_overlap(tx: Transaction, delegation: Delegation) -> None:
 def require_no_confusion(tx: Transaction, name: PackageName, package_id: PackageId) -> None:
     """A new own name that a source's pattern matches needs a yes. Raises Conflict."""
     covering = [
-        source.name for source in tx.sources.every() if source.active and source.delegation.covers(package_id)
+        source.name
+        for source in tx.sources.every()
+        if source.removed_at is None and source.delegation.covers(package_id)
     ]
     if covering and not tx.packages.owns_name(name):
         raise Conflict(

@@ -95,8 +95,8 @@ async def _streamed(
 async def post_packages(request: HttpRequest, writer: Actor, web: Web) -> Response[bytes]:
     query = wire.query(request.scope["query_string"], wire.UploadQuery)
     headers = dict(request.headers.items())
-    overlap = headers.get(OVERLAP_HEADER, "").strip().lower() == "true"
-    upload = query.to_domain(_content_length(headers), wire.content_digest(headers), overlap)
+    digest = wire.content_digest(headers)
+    upload = query.to_domain(_content_length(headers), digest, _accepts_overlap(headers))
     with web.admission.admit(upload.length) as ticket:
         return _package(await _receive(request, writer, web, upload, ticket), request, web)
 
@@ -117,6 +117,10 @@ async def _receive(
     except BaseException:
         await web.writing(web.packages.discard, staged)
         raise
+
+
+def _accepts_overlap(headers: dict[str, str]) -> bool:
+    return headers.get(OVERLAP_HEADER, "").strip().lower() == "true"
 
 
 def _content_length(headers: dict[str, str]) -> int:
@@ -217,7 +221,8 @@ async def refresh_source(source_file_name: str, writer: Actor, web: Web) -> Resp
 @post("/packages/references", name="post_packages_references", status_code=200)
 async def post_reference(request: HttpRequest, writer: Actor, web: Web) -> Response[bytes]:
     body = await web.reading(_reference, await json_body(request, web))
-    adding = web.packages.add_reference(writer, body.to_domain(), body.accept_overlap)
+    accepted = body.accept_overlap or _accepts_overlap(dict(request.headers.items()))
+    adding = web.packages.add_reference(writer, body.to_domain(), accepted)
     return _package(await published(adding), request, web)
 
 

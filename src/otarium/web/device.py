@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Scope_ = dict[str, Any]
 _ROLE_FILE = re.compile(r"(?:(?P<version>[1-9]\d{0,9})\.)?(?P<role>[^/]+)\.json")
-_HASHED = re.compile(r"(?:.*/)?(?P<hash>[0-9a-f]{64})\..*", re.DOTALL)
+_HASHED = re.compile(r"(?P<dir>(?:.*/)?)(?P<hash>[0-9a-f]{32,128})\.(?P<name>.*)", re.DOTALL)
 _DIALECTS = {dialect.value: dialect for dialect in Dialect}
 TIMESTAMPS = {f"/{dialect.value}/timestamp.json": dialect for dialect in Dialect}
 
@@ -149,14 +149,18 @@ class DeviceApp:
             await send_blob(scope, send, self._web, content.sha256, immutable=hashed)
 
     def _resolve(self, name: str) -> tuple[Content | None, bool]:
-        """An exact package id wins; then `[dir/]HASH.NAME`, found by the hash alone."""
-        content = self._web.downloads.by_name(name)
+        """An exact package id wins; then `[dir/]HASH.NAME`, found by the hash alone. Ours before all others,
+        whose first hash may be of any kind."""
+        downloads, match = self._web.downloads, _HASHED.fullmatch(name)
+        content = downloads.by_name(name)
         if content is not None:
             return content, False
-        match = _HASHED.fullmatch(name)
-        if match is None:
-            return None, False
-        return self._web.downloads.by_hash(Sha256.parse(match["hash"])), True
+        sha256 = Sha256(match["hash"]) if match and len(match["hash"]) == 64 else None
+        content = downloads.by_hash(sha256) if sha256 else None
+        if content is None:
+            names = [name, match["dir"] + match["name"]] if match else [name]
+            content = downloads.external(names, sha256)
+        return content, match is not None
 
 
 def _is_place(match: re.Match[str], below_delegations: bool, dialect: Dialect) -> bool:

@@ -23,6 +23,7 @@ _SCHEMAS: list[tuple[str, Any]] = [
     ("SourceProblem", wire_sources.ProblemOut),
     ("SourceFile", wire_sources.SourceFileOut),
     ("LeftOutTarget", wire_sources.LeftOutOut),
+    ("Bundle", wire_sources.BundleOut),
     ("Sources", wire_sources.SourcesOut),
 ]
 _PARAMETERS = {

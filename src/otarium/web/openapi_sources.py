@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from otarium.web import wire_sources
 from otarium.web.openapi_operations import JSON, operation
-from otarium.web.openapi_schemas import path_parameter, ref
+from otarium.web.openapi_schemas import path_parameter, query_parameters, ref
 
 
 def paths(base_url: str) -> dict[str, Any]:
@@ -37,6 +38,17 @@ def paths(base_url: str) -> dict[str, Any]:
                 result="Sources",
                 body=taking("SourceOrder"),
             ),
+        },
+        "/bundle": servers
+        | {
+            "get": call(
+                "get_bundle",
+                "What another repository adds to trust this one's own packages",
+                "400",
+                "409",
+                parameters=query_parameters(wire_sources.BundleQuery),
+                result="Bundle",
+            )
         },
         "/sources/{name}": servers
         | {

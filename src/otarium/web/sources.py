@@ -79,12 +79,11 @@ async def put_order(request: HttpRequest, writer: Actor, web: Web) -> Response[b
 
 
 @get("/bundle", name="get_bundle")
-async def get_bundle(
-    reader: Actor, web: Web, name: str | None = None, path: list[str] | None = None
-) -> Response[bytes]:
+async def get_bundle(request: HttpRequest, reader: Actor, web: Web) -> Response[bytes]:
     """What another repository adds to trust this one's own packages."""
-    source = SourceName.parse(name or "otarium")
-    return json_answer(await web.reading(own_bundle, web.metadata, web.base_url, source, path or ()))
+    query = wire.query(request.scope["query_string"], wire_sources.BundleQuery)
+    name = SourceName.parse(query.name)
+    return json_answer(await web.reading(own_bundle, web.metadata, web.base_url, name, query.path))
 
 
 SOURCES_API = [

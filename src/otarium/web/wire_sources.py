@@ -129,3 +129,21 @@ class SourceOut(msgspec.Struct, rename="camel"):
 
 class SourcesOut(msgspec.Struct):
     values: list[SourceOut]
+
+
+class BundleQuery(msgspec.Struct):
+    """GET /bundle: what others are to call this repository, and the names that it may publish there."""
+
+    name: str = "otarium"
+    path: list[str] = []
+
+
+class BundleOut(msgspec.Struct, rename="camel"):
+    """A published bundle."""
+
+    keys: list[dict[str, Any]]
+    delegation_metadata: dict[str, Any]
+    fetch_url: str
+    tuf_fetch_url: str
+    targets_url: str
+    friendly_name: str

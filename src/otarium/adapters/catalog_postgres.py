@@ -1,0 +1,176 @@
+"""The catalog on PostgreSQL: as many processes and machines as there are replicas, one writer at a time.
+
+READ COMMITTED, and the first statement of a writer locks the repository row; so whoever gets it sees what
+the last one committed. Nobody waits, holds a lock or idles in a transaction for longer than its timeouts:
+a frozen replica stops the others for that long at most.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from otarium.adapters.transaction import SqlTransaction
+from otarium.domain.errors import StorageFull, Unavailable
+from otarium.services.ports import Transaction
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS = 5
+IDLE_SECONDS = 10
+CHANNEL = "otarium"
+POLL_SECONDS = 0.5
+_SPARE_CONNECTIONS = 2
+
+
+class PostgresCatalog:
+    """Safe for any number of threads, processes and machines."""
+
+    def __init__(self, url: str, *, readers: int = 8, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._engine = _engine(url, readers + _SPARE_CONNECTIONS, busy_seconds)
+        self._writer = threading.Lock()
+        self._busy_seconds = busy_seconds
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        with _translated(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield SqlTransaction(connection)
+            finally:
+                with suppress(DBAPIError):
+                    connection.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+        with _translated(), self._turn(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
+            try:
+                if not durable:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                connection.exec_driver_sql("SELECT namespace FROM repository FOR UPDATE")
+                yield SqlTransaction(connection)
+                connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                with suppress(DBAPIError):
+                    connection.exec_driver_sql("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Threads of one process take turns here, so that they use one connection between them."""
+        if not self._writer.acquire(timeout=self._busy_seconds):
+            raise _busy()
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+    def checkpoint(self) -> None:
+        """PostgreSQL does that by itself."""
+
+
+class PostgresChanges:
+    """A number that rises when another process may have committed: on NOTIFY, and when a poll sees it."""
+
+    def __init__(self, url: str) -> None:
+        self._conninfo = conninfo(url)
+        self._version = 0
+        self._alive = False
+        self._lock = threading.Lock()
+        self._started = False
+
+    def version(self) -> int:
+        """Costs nothing: a thread listens. Raises Unavailable while the database is away."""
+        with self._lock:
+            if not self._started:
+                self._started = True
+                self._look()
+                threading.Thread(target=self._listen, name="changes", daemon=True).start()
+        if not self._alive:
+            raise Unavailable("The catalog cannot be read.", retry_after=5)
+        return self._version
+
+    def _look(self) -> None:
+        with suppress(psycopg.Error), psycopg.connect(self._conninfo, autocommit=True) as connection:
+            self._poll(connection, None)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    seen: object = None
+                    while True:
+                        seen = self._poll(connection, seen)
+                        for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+                            self._version += 1
+            except psycopg.Error:
+                if self._alive:
+                    log.warning("the database cannot be reached; devices get what was committed last")
+                self._alive = False
+                threading.Event().wait(POLL_SECONDS)
+
+    def _poll(self, connection: "psycopg.Connection[Any]", seen: object) -> object:
+        """A notification may be lost; the counters are not."""
+        counters = "SELECT revision, root, targets, snapshot, timestamp FROM repository"
+        found = connection.execute(counters).fetchone()
+        if found != seen:
+            self._version += 1
+        self._alive = True
+        return found
+
+
+def conninfo(url: str) -> str:
+    """The URL as libpq reads it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _engine(url: str, connections: int, busy_seconds: float) -> Engine:
+    timeouts = {
+        "lock_timeout": int(busy_seconds * 1000),
+        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in timeouts.items())
+    return create_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=busy_seconds,
+        pool_pre_ping=True,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"options": options, "connect_timeout": BUSY_SECONDS},
+    )
+
+
+def _busy() -> Unavailable:
+    return Unavailable("Another change is taking long; try again in a moment.")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Database failures in our words."""
+    try:
+        yield
+    except NoConnection as error:
+        raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from error
+    except DBAPIError as error:
+        cause = error.orig
+        if isinstance(cause, pg.LockNotAvailable):
+            raise _busy() from error
+        if isinstance(cause, pg.DiskFull):
+            raise StorageFull("The disk of the catalog is full; free some space.", retry_after=30) from error
+        if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | pg.ReadOnlySqlTransaction):
+            raise Unavailable("The catalog is busy or cannot be reached.", retry_after=5) from error
+        raise
