@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
 from otarium.adapters import keystore, migrations
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
 from otarium.adapters.fetcher import GuardedFetcher
 from otarium.adapters.locks import FileLocks
 from otarium.adapters.views import SharedViews
+from otarium.domain.errors import Broken
 from otarium.domain.release import Lifetimes
 from otarium.services import authority, backup, renewal
 from otarium.services.clients import Clients
@@ -23,7 +26,7 @@ from otarium.services.downloads import Downloads
 from otarium.services.health import Health
 from otarium.services.metadata import Metadata, Retention
 from otarium.services.packages import Limits, Packages
-from otarium.services.ports import Clock
+from otarium.services.ports import Changes, Clock
 from otarium.services.publishing import Publisher
 from otarium.services.refreshing import Refreshing, leave_tuf
 from otarium.services.source_files import SourceFiles
@@ -32,6 +35,7 @@ from otarium.services.verify import Verification
 from otarium.settings import MetadataSettings, Settings
 
 if TYPE_CHECKING:
+    from otarium.adapters.catalog_postgres import PostgresCatalog
     from otarium.web.app import Asgi
 
 RENEWAL_INTERVAL = 5.0
@@ -51,7 +55,7 @@ class Repository:
     """The repository of one data directory, without a server: what operator commands work on."""
 
     settings: Settings
-    catalog: SqliteCatalog
+    catalog: "SqliteCatalog | PostgresCatalog"
     blobs: FileBlobStore
     master: keystore.MasterKey
     clients: Clients
@@ -64,7 +68,7 @@ class Repository:
     def publisher(self) -> tuple[Publisher, Metadata]:
         """Not started."""
         settings = self.settings.metadata
-        changes = SqliteChanges(self.settings.storage.database)
+        changes = _changes(self.settings)
         metadata = Metadata(self.catalog, changes, self.views)
         signer = keystore.LocalSigner(authority.keys_of(self.catalog), self.master)
         retention = Retention(settings.kept_seconds, settings.kept_files, settings.kept_bytes)
@@ -92,11 +96,17 @@ def _lifetimes(settings: MetadataSettings) -> Lifetimes:
     )
 
 
+def exists(settings: Settings) -> bool:
+    """Whether a repository was made with these settings."""
+    storage = settings.storage
+    return storage.database.exists() if storage.database_url is None else storage.master_key.exists()
+
+
 def open_repository(settings: Settings, clock: Clock | None = None) -> Repository:
     """Open an existing data directory. Raises Broken when its master key is missing or another one."""
     clock = clock or SystemClock()
     storage = settings.storage
-    catalog = SqliteCatalog(storage.database, readers=settings.http.reader_threads)
+    catalog = _catalog(settings)
     master = keystore.MasterKey(storage.master_key)
     for key in authority.keys_of(catalog):
         master.unseal(key)
@@ -105,12 +115,30 @@ def open_repository(settings: Settings, clock: Clock | None = None) -> Repositor
     return Repository(settings, catalog, FileBlobStore(storage.blobs), master, clients, clock, views)
 
 
+def _catalog(settings: Settings) -> "SqliteCatalog | PostgresCatalog":
+    storage, readers = settings.storage, settings.http.reader_threads
+    if storage.database_url is None:
+        return SqliteCatalog(storage.database, readers=readers)
+    from otarium.adapters.catalog_postgres import PostgresCatalog
+
+    return PostgresCatalog(storage.catalog_url, readers=readers)
+
+
+def _changes(settings: Settings) -> Changes:
+    storage = settings.storage
+    if storage.database_url is None:
+        return SqliteChanges(storage.database)
+    from otarium.adapters.catalog_postgres import PostgresChanges
+
+    return PostgresChanges(storage.catalog_url)
+
+
 def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
     """Make or migrate the data directory, once, with nobody else on it. What a crash left is cleared."""
     storage = settings.storage
-    if not storage.database.exists():
+    if migrations.current(storage.catalog_url) is None:
         keystore.create_master_key(storage.master_key)
-    migrations.upgrade(storage.database)
+    migrations.upgrade(storage.catalog_url)
     (storage.data_dir / "views").unlink(missing_ok=True)
     repository = open_repository(settings, clock)
     repository.blobs.prepare()
@@ -127,7 +155,9 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
 
 
 def write_backup(repository: Repository, target: Path, progress: Callable[[int], None]) -> int:
-    """How many blobs went into the backup."""
+    """How many blobs went into the backup. Raises Broken for a catalog that has backups of its own."""
+    if not isinstance(repository.catalog, SqliteCatalog):
+        raise Broken("the catalog is in PostgreSQL: back it up with pg_dump, then copy the blobs")
     data_dir = repository.settings.storage.data_dir
     return backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
 
@@ -211,7 +241,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
         for name, field in type(group).model_fields.items():
             value = getattr(group, name)
             if value is not None and field.description:
-                made[field.description] = (
-                    str(Path(value).resolve()) if isinstance(value, Path) else str(value)
-                )
+                made[field.description] = _as_text(value)
     return made
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value.resolve()) if isinstance(value, Path) else str(value)

@@ -7,7 +7,7 @@ sizes are bytes.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _GROUP = SettingsConfigDict(env_prefix="OTARIUM_", frozen=True, extra="ignore")
@@ -22,6 +22,7 @@ class StorageSettings(BaseSettings):
     model_config = _GROUP
     data_dir: Path = Field(default=Path("otarium-data"), description="OTARIUM_DATA_DIR")
     master_key_file: Path | None = Field(default=None, description="OTARIUM_MASTER_KEY_FILE")
+    database_url: SecretStr | None = Field(default=None, description="OTARIUM_DATABASE_URL")
 
     @property
     def master_key(self) -> Path:
@@ -29,7 +30,25 @@ class StorageSettings(BaseSettings):
 
     @property
     def database(self) -> Path:
+        """The catalog where no other database is set."""
         return self.data_dir / "catalog.sqlite"
+
+    @property
+    def catalog_url(self) -> str:
+        """What the catalog is opened by."""
+        if self.database_url is None:
+            return f"sqlite:///{self.database}"
+        scheme, _, rest = self.database_url.get_secret_value().partition("://")
+        return (
+            f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else f"{scheme}://{rest}"
+        )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgres://", "postgresql://")):
+            raise ValueError("must start with postgresql://")
+        return value
 
     @property
     def blobs(self) -> Path:

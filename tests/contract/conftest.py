@@ -1,6 +1,7 @@
 """Every adapter of a port, built on a temporary directory; a new adapter is one more line here."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,45 @@ import pytest
 from otarium.adapters import migrations
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
+from otarium.adapters.catalog_postgres import PostgresCatalog, PostgresChanges
+from postgresql import Cluster, running_cluster
 
 
-@pytest.fixture(params=["sqlite"])
-def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteCatalog]:
-    path = tmp_path / "catalog.sqlite"
-    migrations.upgrade(path)
-    made = SqliteCatalog(path, readers=2)
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Database:
+    """An empty database, and how each of its adapters is opened."""
+
+    url: str
+    path: Path | None
+
+    def catalog(self, **options: float) -> SqliteCatalog | PostgresCatalog:
+        if self.path:
+            return SqliteCatalog(self.path, **options)  # type: ignore[arg-type]
+        return PostgresCatalog(self.url, **options)  # type: ignore[arg-type]
+
+    def changes(self) -> SqliteChanges | PostgresChanges:
+        return SqliteChanges(self.path) if self.path else PostgresChanges(self.url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    if request.param == "sqlite":
+        path = tmp_path / "catalog.sqlite"
+        return Database(f"sqlite:///{path}", path)
+    url = request.getfixturevalue("cluster").new_database()
+    return Database(url.replace("postgresql://", "postgresql+psycopg://"), None)
+
+
+@pytest.fixture
+def catalog(database: Database) -> Iterator[SqliteCatalog | PostgresCatalog]:
+    migrations.upgrade(database.url)
+    made = database.catalog(readers=2)
     with made.write() as tx:
         tx.create_repository(0)
     yield made
@@ -22,8 +55,8 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqliteCa
 
 
 @pytest.fixture
-def changes(catalog: SqliteCatalog, tmp_path: Path) -> SqliteChanges:
-    return SqliteChanges(tmp_path / "catalog.sqlite")
+def changes(catalog: SqliteCatalog, database: Database) -> SqliteChanges | PostgresChanges:
+    return database.changes()
 
 
 @pytest.fixture(params=["files"])

@@ -112,7 +112,7 @@ class Guard:
         for address in found:
             if any(address in network for network in _NEVER):
                 raise SourceUnreachable(
-                    f"{host} has the address {address}, which is not public and never allowed (cloud metadata)."
+                    f"{host} has the address {address}, which is not public, and never allowed."
                 )
             if not (insecure or is_public(address) or any(address in network for network in self.allowed)):
                 raise SourceUnreachable(

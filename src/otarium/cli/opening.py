@@ -65,9 +65,9 @@ def settings_of(data_dir: Path | None, master_key_file: Path | None = None, **ht
 
 
 def opened(data_dir: Path | None, master_key_file: Path | None) -> "Repository":
-    from otarium.bootstrap import open_repository
+    from otarium.bootstrap import exists, open_repository
 
     settings = settings_of(data_dir, master_key_file)
-    if not settings.storage.database.exists():
+    if not exists(settings):
         raise Broken(f"there is no repository in {settings.storage.data_dir}; `otarium serve` makes one")
     return open_repository(settings)

@@ -120,12 +120,12 @@ def renamed(bundle: dict[str, Any], name: str | None) -> dict[str, Any]:
 
 
 def made_bundle(
-    name: str | None, keys: list[str] | None, paths: list[str] | None, threshold: int
+    name: str | None, keys: list[str] | None, paths: list[str] | None, threshold: int | None
 ) -> dict[str, Any]:
     """The members of a bundle that was not given as a file."""
     if not (name and keys and paths):
         raise typer.BadParameter("give a bundle file, or --name, --key, --path and --url")
-    about = {"name": name, "paths": paths, "threshold": threshold}
+    about = {"name": name, "paths": paths, "threshold": 1 if threshold is None else threshold}
     return {"keys": [_key(one) for one in keys], "delegationMetadata": about}
 
 

@@ -124,11 +124,9 @@ def source_add(
         from otarium.domain.errors import SourceRefused
         from otarium.services.source_documents import new_source
 
-        if bundle and (key or path or threshold):
+        if bundle and (key or path or threshold is not None):
             raise typer.BadParameter("a bundle says its own keys, paths and threshold")
-        document = (
-            renamed(read_bundle(bundle), name) if bundle else made_bundle(name, key, path, threshold or 1)
-        )
+        document = renamed(read_bundle(bundle), name) if bundle else made_bundle(name, key, path, threshold)
         edits = edits_of(url, tuf_url, targets_url, friendly_name, every, insecure, redirects, vouch)
         document |= {sources_shown.WIRE_NAMES[name]: value for name, value in edits.items()}
         document |= {"headers": headers_of(header)} if header else {}

@@ -112,7 +112,8 @@ def _refusal_headers(error: Refusal, status: int) -> dict[str, str]:
 
 def encode(error: Exception) -> tuple[int, dict[str, str], bytes]:
     status, headers, body = render(error)
-    return status, headers, msgspec.json.encode(body)
+    # Names are kinds of str, which the encoder does not take by itself.
+    return status, headers, msgspec.json.encode(body, enc_hook=str)
 
 
 def handle(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -1,8 +1,10 @@
 """Schema migrations, run once before any worker starts."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
+
+from sqlalchemy import Select, create_engine, inspect, select, table
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.sql import column
 
 from otarium.domain.errors import Broken
 
@@ -10,19 +12,24 @@ HEAD = "0002"
 """The newest revision in `versions`; a test holds the two together."""
 
 
-def current(database: Path) -> str | None:
-    """The revision of a database; None for an empty one."""
-    with closing(sqlite3.connect(database)) as connection:
-        tables = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
-        if connection.execute(tables).fetchone() is None:
-            return None
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return str(row[0]) if row else None
+def current(url: str) -> str | None:
+    """The revision of a database; None for an empty one. Raises Broken when it cannot be reached."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            version: Select[str] = select(column("version_num")).select_from(table("alembic_version"))
+            return connection.execute(version).scalar()
+    except OperationalError as error:
+        raise Broken(f"the database cannot be reached: {error.orig}") from None
+    finally:
+        engine.dispose()
 
 
-def upgrade(database: Path) -> None:
+def upgrade(url: str) -> None:
     """Bring the schema up to date. Raises Broken when it was made by a newer Otarium."""
-    found = current(database)
+    found = current(url)
     if found == HEAD:
         return
     # Imported here because it takes longer than all the rest of a start, and is needed once a year.
@@ -32,7 +39,7 @@ def upgrade(database: Path) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.attributes["url"] = f"sqlite:///{database}"
+    config.attributes["url"] = url
     known = {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
         raise Broken(f"the catalog has schema {found}, made by a newer Otarium; upgrade this one")

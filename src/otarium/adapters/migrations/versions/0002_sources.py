@@ -49,18 +49,31 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source"], ["sources.name"]),
         sa.PrimaryKeyConstraint("source", "dialect", "version"),
     )
-    with op.batch_alter_table(
-        "packages",
-        recreate="always",
-        naming_convention=_NAMES,
-        table_kwargs={"sqlite_autoincrement": True},
-    ) as packages:
-        packages.drop_index("packages_by_creation")
-        packages.drop_constraint("uq_packages_package_id", type_="unique")
-        packages.add_column(
-            sa.Column("source", sa.String(), server_default=sa.text("'targets'"), nullable=False),
-            insert_after="pk",
-        )
-        packages.create_unique_constraint("one_package_per_source", ["package_id", "source"])
-        packages.create_index("packages_by_creation", ["created_at", "package_id", "source"])
-        packages.create_index("packages_by_source", ["source", "created_at", "package_id"])
+    source = sa.Column("source", sa.String(), server_default=sa.text("'targets'"), nullable=False)
+    op.drop_index("packages_by_creation", "packages")
+    if op.get_bind().dialect.name == "postgresql":
+        op.add_column("packages", source)
+        op.drop_constraint("packages_package_id_key", "packages", type_="unique")
+        op.create_unique_constraint("one_package_per_source", "packages", ["package_id", "source"])
+        _compare_by_code_point()
+    else:
+        options = {"sqlite_autoincrement": True}
+        with op.batch_alter_table(
+            "packages", recreate="always", naming_convention=_NAMES, table_kwargs=options
+        ) as packages:
+            packages.drop_constraint("uq_packages_package_id", type_="unique")
+            packages.add_column(source, insert_after="pk")
+            packages.create_unique_constraint("one_package_per_source", ["package_id", "source"])
+    op.create_index("packages_by_creation", "packages", ["created_at", "package_id", "source"])
+    op.create_index("packages_by_source", "packages", ["source", "created_at", "package_id"])
+
+
+def _compare_by_code_point() -> None:
+    """PostgreSQL would order names as its locale does."""
+    texts = sa.VARCHAR(collation="C")
+    for column in ("source", "package_id", "name", "version", "name_folded", "id_folded"):
+        op.alter_column("packages", column, type_=texts)
+    op.alter_column("package_hardware_ids", "hardware_id", type_=texts)
+    op.alter_column("deleted", "package_id", type_=texts)
+    op.alter_column("sources", "name", type_=texts)
+    op.alter_column("source_files", "source", type_=texts)
