@@ -12,7 +12,7 @@ OTARIUM = SOURCE / "otarium"
 DOORS = {
     "domain": set(),
     "services": {"domain"},
-    "adapters": {"domain", "services.ports", "services.ports_sources"},
+    "adapters": {"domain", "services.ports", "services.ports_blobs", "services.ports_sources"},
     "web": {"domain", "services"},
     "settings": set(),
     "bootstrap": {"domain", "services", "adapters", "web", "settings"},

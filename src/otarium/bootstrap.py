@@ -27,6 +27,7 @@ from otarium.services.health import Health
 from otarium.services.metadata import Metadata, Retention
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports import Changes, Clock
+from otarium.services.ports_sources import SourceLocks
 from otarium.services.publishing import Publisher
 from otarium.services.refreshing import Refreshing, leave_tuf
 from otarium.services.source_files import SourceFiles
@@ -35,6 +36,7 @@ from otarium.services.verify import Verification
 from otarium.settings import MetadataSettings, Settings
 
 if TYPE_CHECKING:
+    from otarium.adapters.blobs_objects import ObjectBlobStore
     from otarium.adapters.catalog_postgres import PostgresCatalog
     from otarium.web.app import Asgi
 
@@ -56,7 +58,7 @@ class Repository:
 
     settings: Settings
     catalog: "SqliteCatalog | PostgresCatalog"
-    blobs: FileBlobStore
+    blobs: "FileBlobStore | ObjectBlobStore"
     master: keystore.MasterKey
     clients: Clients
     clock: Clock
@@ -76,10 +78,10 @@ class Repository:
         return Publisher(self.catalog, metadata, signer, self.clock, lifetimes, retention), metadata
 
     def sources(self, publisher: Publisher) -> tuple[Sources, Refreshing]:
-        vault, storage = keystore.LocalVault(self.master), self.settings.storage
+        vault = keystore.LocalVault(self.master)
         sources = Sources(self.catalog, publisher, vault, keystore.LocalVouchKeys(self.master))
         fetcher = GuardedFetcher(ca_file=self.settings.sources.ca_file)
-        locks = FileLocks(storage.data_dir / "source-locks")
+        locks = _locks(self.settings)
         refreshing = Refreshing(self.catalog, publisher, sources, fetcher, locks, vault, self.clock)
         return sources, refreshing
 
@@ -94,6 +96,15 @@ def _lifetimes(settings: MetadataSettings) -> Lifetimes:
         settings.snapshot_lifetime,
         settings.timestamp_lifetime,
     )
+
+
+def _locks(settings: Settings) -> SourceLocks:
+    storage = settings.storage
+    if storage.database_url is None:
+        return FileLocks(storage.data_dir / "source-locks")
+    from otarium.adapters.catalog_postgres import PostgresLocks
+
+    return PostgresLocks(storage.catalog_url)
 
 
 def exists(settings: Settings) -> bool:
@@ -112,7 +123,7 @@ def open_repository(settings: Settings, clock: Clock | None = None) -> Repositor
         master.unseal(key)
     clients = Clients(catalog, clock, master.derive("credentials"))
     views = SharedViews(storage.data_dir / "views")
-    return Repository(settings, catalog, FileBlobStore(storage.blobs), master, clients, clock, views)
+    return Repository(settings, catalog, _blobs(settings), master, clients, clock, views)
 
 
 def _catalog(settings: Settings) -> "SqliteCatalog | PostgresCatalog":
@@ -122,6 +133,15 @@ def _catalog(settings: Settings) -> "SqliteCatalog | PostgresCatalog":
     from otarium.adapters.catalog_postgres import PostgresCatalog
 
     return PostgresCatalog(storage.catalog_url, readers=readers)
+
+
+def _blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":
+    storage = settings.storage
+    if storage.blobs_url is None or not storage.has_object_store:
+        return FileBlobStore(storage.blobs)
+    from otarium.adapters.blobs_objects import ObjectBlobStore
+
+    return ObjectBlobStore(storage.blobs_url, links=storage.downloads == "links")
 
 
 def _changes(settings: Settings) -> Changes:
@@ -158,6 +178,8 @@ def write_backup(repository: Repository, target: Path, progress: Callable[[int],
     """How many blobs went into the backup. Raises Broken for a catalog that has backups of its own."""
     if not isinstance(repository.catalog, SqliteCatalog):
         raise Broken("the catalog is in PostgreSQL: back it up with pg_dump, then copy the blobs")
+    if not isinstance(repository.blobs, FileBlobStore):
+        raise Broken("the blobs are in an object store: copy the bucket after the catalog")
     data_dir = repository.settings.storage.data_dir
     return backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
 

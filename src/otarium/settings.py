@@ -22,6 +22,9 @@ class StorageSettings(BaseSettings):
     model_config = _GROUP
     data_dir: Path = Field(default=Path("otarium-data"), description="OTARIUM_DATA_DIR")
     master_key_file: Path | None = Field(default=None, description="OTARIUM_MASTER_KEY_FILE")
+    blobs_url: str | None = Field(default=None, description="OTARIUM_BLOBS_URL")
+    downloads: Literal["proxied", "links"] = Field(default="proxied", description="OTARIUM_DOWNLOADS")
+    """How devices get bytes out of an object store: through this server, or by links that expire."""
     database_url: SecretStr | None = Field(default=None, description="OTARIUM_DATABASE_URL")
 
     @property
@@ -52,7 +55,20 @@ class StorageSettings(BaseSettings):
 
     @property
     def blobs(self) -> Path:
-        return self.data_dir / "blobs"
+        """The directory of blobs where no object store is set."""
+        given = self.blobs_url.removeprefix("file://") if self.blobs_url else None
+        return Path(given) if given else self.data_dir / "blobs"
+
+    @property
+    def has_object_store(self) -> bool:
+        return self.blobs_url is not None and not self.blobs_url.startswith("file://")
+
+    @field_validator("blobs_url")
+    @classmethod
+    def _known_store(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("s3://", "gs://", "az://", "file:///")):
+            raise ValueError("must start with s3://, gs://, az:// or file:///")
+        return value
 
 
 class HttpSettings(BaseSettings):

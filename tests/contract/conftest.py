@@ -1,13 +1,17 @@
 """Every adapter of a port, built on a temporary directory; a new adapter is one more line here."""
 
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import obstore
 import pytest
+from moto.server import ThreadedMotoServer
 
 from otarium.adapters import migrations
 from otarium.adapters.blobs_files import FileBlobStore
+from otarium.adapters.blobs_objects import ObjectBlobStore
 from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
 from otarium.adapters.catalog_postgres import PostgresCatalog, PostgresChanges
 from postgresql import Cluster, running_cluster
@@ -59,9 +63,33 @@ def changes(catalog: SqliteCatalog, database: Database) -> SqliteChanges | Postg
     return database.changes()
 
 
-@pytest.fixture(params=["files"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileBlobStore]:
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The endpoint of a server that speaks S3's protocol."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["files", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileBlobStore | ObjectBlobStore]:
+    if request.param == "s3":
+        yield from _in_bucket(
+            request.getfixturevalue("s3"), f"bucket-{tmp_path.name}".replace("_", "-").lower()
+        )
+        return
     store = FileBlobStore(tmp_path / "blobs")
     store.prepare()
     yield store
     assert not list((tmp_path / "blobs" / "staging").iterdir()), "something was left staged"
+
+
+def _in_bucket(endpoint: str, name: str) -> Iterator[ObjectBlobStore]:
+    bucket = name[:60].strip("-")
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")).close()
+    options = {"endpoint": endpoint, "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
+    store = ObjectBlobStore(f"s3://{bucket}", client_options={"allow_http": True}, **options)
+    yield store
+    assert not list(obstore.list(store._store, "staging/")), "something was left staged"

@@ -12,7 +12,7 @@ from otarium.domain.errors import Unavailable
 from otarium.domain.names import HardwareId, PackageName, PackageVersion, Sha256
 from otarium.domain.packages import Package
 from otarium.services.packages import Limits, Packages, Upload
-from otarium.services.ports import StagedBlob
+from otarium.services.ports_blobs import StagedBlob
 from otarium.services.renewal import Sweep
 from repository import Repository
 

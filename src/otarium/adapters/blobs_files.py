@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from types import TracebackType
 
 from otarium.domain.errors import StorageFull, Unavailable
 from otarium.domain.names import Sha256
@@ -51,11 +51,14 @@ class FileBlobStore:
     def exists(self, sha256: Sha256) -> bool:
         return self.path(sha256).exists()
 
-    def open(self, sha256: Sha256) -> BinaryIO | None:
+    def open(self, sha256: Sha256) -> "FileBlob | None":
         try:
-            return self.path(sha256).open("rb")
+            return FileBlob(os.open(self.path(sha256), os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
             return None
+
+    def link_to(self, sha256: Sha256) -> str | None:
+        return None
 
     def delete(self, sha256: Sha256) -> None:
         self.path(sha256).unlink(missing_ok=True)
@@ -77,6 +80,25 @@ class FileBlobStore:
         for path in self._root.glob("??/*"):
             if path.name not in known and path.stat().st_mtime < before:
                 yield Sha256(path.name)
+
+
+class FileBlob:
+    """A blob that is open; its bytes stay readable when its name goes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.length = os.fstat(descriptor).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return os.pread(self._descriptor, size, offset)
+
+    def __enter__(self) -> "FileBlob":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
 
 
 class FileStagedBlob:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 
 from otarium.adapters.transaction import SqlTransaction
 from otarium.domain.errors import StorageFull, Unavailable
+from otarium.domain.names import SourceName
 from otarium.services.ports import Transaction
 
 log = logging.getLogger(__name__)
@@ -130,6 +131,23 @@ class PostgresChanges:
             self._version += 1
         self._alive = True
         return found
+
+
+class PostgresLocks:
+    """One holder among all replicas; the server lets go when a holder's connection dies."""
+
+    def __init__(self, url: str) -> None:
+        self._conninfo = conninfo(url)
+
+    @contextmanager
+    def held(self, name: SourceName) -> Iterator[None]:
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+            connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"source:{name}",))
+        except psycopg.Error as error:
+            raise Unavailable("The catalog cannot be reached.", retry_after=5) from error
+        with connection:
+            yield
 
 
 def conninfo(url: str) -> str:

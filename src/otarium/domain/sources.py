@@ -149,7 +149,9 @@ class Source:
         if self.published is None or self.expires is None:
             return SourceState.UNREACHABLE
         life = self.expires - self.published.accepted_at
-        soon = self.expires - now <= min(EXPIRING_SECONDS, life // 4)
+        # Out of the delegations of /tuf is near to the end, however short its lists live.
+        leaves_tuf = LEAVES_TUF_SECONDS if self.live(Dialect.TUF) else 0
+        soon = self.expires - now <= max(min(EXPIRING_SECONDS, life // 4), leaves_tuf)
         return SourceState.EXPIRING if soon else SourceState.FRESH
 
     def next_after(self, now: int, failures: int, jitter: float) -> int:

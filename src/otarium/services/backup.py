@@ -8,15 +8,32 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Protocol
 
 from otarium.domain.errors import Broken
-from otarium.services.ports import ArchivedBlobs, ArchivedCatalog
+from otarium.domain.names import Sha256
 
 WORK_PREFIX = "backup-"
 """Of the directory with hard links that a running backup has, locked, in the data directory."""
+
+
+class ArchivedCatalog(Protocol):
+    def copy_to(self, target: Path) -> Sequence[Sha256]:
+        """A consistent copy while others write; answers the blobs that it lists."""
+        ...
+
+
+class ArchivedBlobs(Protocol):
+    def link(self, sha256: Sha256, target: Path) -> bool:
+        """A second name for the bytes; False when they are missing."""
+        ...
+
+    def archive_name(self, sha256: Sha256) -> str:
+        """Where the bytes lie in a data directory."""
+        ...
 
 
 def clear_abandoned(work_parent: Path) -> None:

@@ -7,7 +7,8 @@ from otarium.domain.errors import Broken, Refusal
 from otarium.domain.packages import timestamp
 from otarium.domain.sources import Source
 from otarium.services.metadata import Metadata
-from otarium.services.ports import BlobStore, Catalog, Clock
+from otarium.services.ports import Catalog, Clock
+from otarium.services.ports_blobs import BlobStore
 
 SPARE_BYTES = 1024 * 1024
 RELEASES_OF_SPACE = 2

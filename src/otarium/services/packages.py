@@ -33,7 +33,8 @@ from otarium.domain.packages import (
     TargetFormat,
 )
 from otarium.domain.shelves import shelf_of
-from otarium.services.ports import BlobStore, Catalog, Clock, StagedBlob, Transaction
+from otarium.services.ports import Catalog, Clock, Transaction
+from otarium.services.ports_blobs import BlobStore, StagedBlob
 from otarium.services.publishing import Outcome, Publisher
 from otarium.services.sources import require_no_confusion
 

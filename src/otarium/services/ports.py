@@ -7,8 +7,7 @@ raised as `Unavailable` or `StorageFull`; everything else that an adapter raises
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from otarium.domain.access import Credential
 from otarium.domain.keys import SealedKey, Signature
@@ -228,44 +227,6 @@ class Signer(Protocol):
         ...
 
 
-class StagedBlob(Protocol):
-    """Bytes on their way in; not visible to anybody until `commit`."""
-
-    @property
-    def sha256(self) -> Sha256 | None:
-        """Known once it is finished."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Raises StorageFull."""
-        ...
-
-    def finish(self) -> tuple[Sha256, int]:
-        """Make the bytes durable; answers their hash and length."""
-        ...
-
-    def commit(self) -> None:
-        """Make the blob readable under its hash, durably; the same bytes may be there already."""
-        ...
-
-    def cancel(self) -> None:
-        """Leave nothing staged; what was committed stays."""
-        ...
-
-
-class BlobStore(Protocol):
-    """Immutable bytes, named by their sha256."""
-
-    def stage(self) -> StagedBlob: ...
-    def exists(self, sha256: Sha256) -> bool: ...
-    def open(self, sha256: Sha256) -> BinaryIO | None: ...
-    def delete(self, sha256: Sha256) -> None: ...
-    def free_bytes(self) -> int: ...
-    def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
-        """Blobs without a row, older than `before`."""
-        ...
-
-
 class Announcements(Protocol):
     """The newest release, told from worker to worker of one machine at once, at no cost for the reader."""
 
@@ -280,19 +241,3 @@ class Views(Protocol):
 
     def remember(self, device: bytes, number: int, now: float) -> None: ...
     def recall(self, device: bytes, now: float) -> int | None: ...
-
-
-class ArchivedCatalog(Protocol):
-    def copy_to(self, target: Path) -> Sequence[Sha256]:
-        """A consistent copy while others write; answers the blobs that it lists."""
-        ...
-
-
-class ArchivedBlobs(Protocol):
-    def link(self, sha256: Sha256, target: Path) -> bool:
-        """A second name for the bytes; False when they are missing."""
-        ...
-
-    def archive_name(self, sha256: Sha256) -> str:
-        """Where the bytes lie in a data directory."""
-        ...

@@ -13,7 +13,8 @@ from otarium.domain import release as releases
 from otarium.domain.errors import Refusal
 from otarium.domain.names import Sha256
 from otarium.services.metadata import Metadata, load_release
-from otarium.services.ports import BlobStore, Catalog, Clock, Transaction
+from otarium.services.ports import Catalog, Clock, Transaction
+from otarium.services.ports_blobs import BlobStore
 from otarium.services.publishing import Outcome, Publisher
 
 log = logging.getLogger(__name__)

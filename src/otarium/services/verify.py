@@ -18,7 +18,8 @@ from otarium.domain.roles import TARGETS, Dialect, RoleFile, listed_versions
 from otarium.domain.sources import Source
 from otarium.domain.verification import Trust, Untrusted, Verified, verify_file, verify_listed, verify_roots
 from otarium.services.metadata import load_release
-from otarium.services.ports import BlobStore, Catalog, Clock, Transaction
+from otarium.services.ports import Catalog, Clock, Transaction
+from otarium.services.ports_blobs import BlobStore
 from otarium.services.ports_sources import StoredFile
 
 READ_BYTES = 1024 * 1024
@@ -188,12 +189,12 @@ class Verification:
                 self._report.broken.append(f"{problem}: {package.id} ({package.content.sha256})")
 
     def _check_blob(self, package: Package) -> str | None:
-        file = self._blobs.open(package.content.sha256)
-        if file is None:
+        blob = self._blobs.open(package.content.sha256)
+        if blob is None:
             return "I1 the bytes are missing"
         digest, length = hashlib.sha256(), 0
-        with file:
-            while data := file.read(READ_BYTES):
+        with blob:
+            while data := blob.read_at(length, READ_BYTES):
                 digest.update(data)
                 length += len(data)
                 self._progress(len(data))

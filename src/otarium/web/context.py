@@ -11,7 +11,8 @@ from otarium.services.downloads import Downloads
 from otarium.services.health import Health
 from otarium.services.metadata import Metadata
 from otarium.services.packages import Packages
-from otarium.services.ports import BlobStore, Views
+from otarium.services.ports import Views
+from otarium.services.ports_blobs import BlobStore
 from otarium.services.refreshing import Refreshing
 from otarium.services.source_files import SourceFiles
 from otarium.services.sources import Sources

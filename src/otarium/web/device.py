@@ -145,6 +145,11 @@ class DeviceApp:
         if content.location is not None:
             reply = Reply(302, [(b"location", content.location.encode()), (b"cache-control", b"no-cache")])
             await reply.send(scope, send)
+            return
+        link = await self._web.reading(self._web.blobs.link_to, content.sha256)
+        if link is not None:
+            headers = [(b"location", link.encode()), (b"cache-control", b"private, max-age=60")]
+            await Reply(302, headers).send(scope, send)
         else:
             await send_blob(scope, send, self._web, content.sha256, immutable=hashed)
 

@@ -1,12 +1,12 @@
 """Blobs as HTTP answers: ranges, conditions, constant memory."""
 
 import asyncio
-import os
 import re
-from typing import Any, BinaryIO
+from typing import Any
 
 from otarium.domain.errors import RangeNotSatisfiable, Unavailable
 from otarium.domain.names import Sha256
+from otarium.services.ports_blobs import OpenBlob
 from otarium.web.context import Web
 from otarium.web.http import Headers, Send, header
 from otarium.web.metadata import NO_CACHE, matches
@@ -17,11 +17,11 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 async def send_blob(scope: dict[str, Any], send: Send, web: Web, sha256: Sha256, *, immutable: bool) -> None:
     """The whole blob or one range of it. Raises Unavailable when the store does not have the bytes."""
-    file = await web.reading(web.blobs.open, sha256)
-    if file is None:
+    blob = await web.reading(web.blobs.open, sha256)
+    if blob is None:
         raise Unavailable("The bytes of this package cannot be read at the moment.", retry_after=30)
-    with file:
-        size = os.fstat(file.fileno()).st_size
+    with blob:
+        size = blob.length
         etag = f'"{sha256}"'
         headers: Headers = [
             (b"etag", etag.encode()),
@@ -36,11 +36,11 @@ async def send_blob(scope: dict[str, Any], send: Send, web: Web, sha256: Sha256,
         span = _asked_range(scope, etag, size)
         if span is None:
             whole = range(size)
-            await _stream(scope, send, web, file, whole, 200, headers)
+            await _stream(scope, send, web, blob, whole, 200, headers)
         elif span:
             content_range = f"bytes {span[0]}-{span[-1]}/{size}".encode()
             headers.append((b"content-range", content_range))
-            await _stream(scope, send, web, file, span, 206, headers)
+            await _stream(scope, send, web, blob, span, 206, headers)
         else:
             raise RangeNotSatisfiable(f"The package has {size} bytes; ask for a range within.", size=size)
 
@@ -66,7 +66,7 @@ def _asked_range(scope: dict[str, Any], etag: str, size: int) -> range | None:
 
 
 async def _stream(
-    scope: dict[str, Any], send: Send, web: Web, file: BinaryIO, span: range, status: int, headers: Headers
+    scope: dict[str, Any], send: Send, web: Web, blob: OpenBlob, span: range, status: int, headers: Headers
 ) -> None:
     headers = [
         *headers,
@@ -78,7 +78,7 @@ async def _stream(
     loop = asyncio.get_running_loop()
     while scope["method"] != "HEAD" and position < span.stop:
         wanted = min(CHUNK_BYTES, span.stop - position)
-        data = await loop.run_in_executor(web.readers, os.pread, file.fileno(), wanted, position)
+        data = await loop.run_in_executor(web.readers, blob.read_at, position, wanted)
         if not data:
             raise OSError("a blob became shorter while it was sent")
         position += len(data)

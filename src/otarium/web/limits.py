@@ -13,7 +13,7 @@ from typing import Any
 
 from otarium.domain.errors import Invalid, TooLarge, Unavailable
 from otarium.domain.errors import Timeout as TooSlow
-from otarium.services.ports import StagedBlob
+from otarium.services.ports_blobs import StagedBlob
 
 BUFFER_BYTES = 512 * 1024
 JSON_BYTES = 1024 * 1024

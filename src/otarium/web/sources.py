@@ -7,7 +7,7 @@ import msgspec
 from litestar import Response, delete, get, patch, post, put
 
 from otarium.domain.access import Actor
-from otarium.domain.errors import SourceRefused
+from otarium.domain.errors import Refusal
 from otarium.domain.names import SourceName
 from otarium.services.source_documents import own_bundle, source_document
 from otarium.services.sources import Shown
@@ -40,7 +40,7 @@ async def post_source(request: HttpRequest, writer: Actor, web: Web) -> Response
     body = await _body(request, web, wire_sources.SourceBody)
     new = await web.reading(body.to_domain)
     source = await published(web.sources.add(writer, new))
-    with suppress(SourceRefused):
+    with suppress(Refusal):
         await published(web.refreshing.refresh(writer, source.name))
     return await _shown(web, writer, source.name)
 

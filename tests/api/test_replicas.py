@@ -1,0 +1,103 @@
+"""Two machines over one PostgreSQL and one object store: either takes any call, and devices never go back."""
+
+import json
+import shutil
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from harness import Server, http, running_server, upload
+from postgresql import running_cluster
+
+SEEN_WITHIN = 1.0
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[dict[str, str]]:
+    """The settings that replicas have in common."""
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    host, port = store.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/packages", method="PUT")).close()
+    with running_cluster() as cluster:
+        yield {
+            "OTARIUM_DATABASE_URL": cluster.new_database(),
+            "OTARIUM_BLOBS_URL": "s3://packages/otarium",
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_REGION": "us-east-1",
+        }
+    store.stop()
+
+
+@pytest.fixture(scope="module")
+def replicas(shared, tmp_path_factory) -> Iterator[tuple[Server, Server]]:
+    first, second = (tmp_path_factory.mktemp(name) / "data" for name in ("first", "second"))
+    with running_server(first, env=shared) as one:
+        second.mkdir(mode=0o700)
+        shutil.copy(first / "master.key", second / "master.key")
+        with running_server(second, env=shared) as other:
+            yield one, other
+
+
+def timestamp_version(server: Server) -> int:
+    return json.loads(http(server, "GET", "/repo/timestamp.json").body)["signed"]["version"]
+
+
+def test_what_one_published_the_other_serves_within_a_second_and_neither_goes_back(replicas):
+    one, other = replicas
+    for number in range(6):
+        publisher, reader = (one, other) if number % 2 else (other, one)
+        upload(publisher, "shared", str(number), b"bytes %d" % number)
+        published, asked = timestamp_version(publisher), time.monotonic()
+        seen = [timestamp_version(reader)]
+        while seen[-1] < published:
+            assert time.monotonic() - asked < SEEN_WITHIN
+            seen.append(timestamp_version(reader))
+        assert seen == sorted(seen)
+
+
+def test_a_package_of_one_is_listed_and_downloaded_from_the_other(replicas):
+    one, other = replicas
+    body = bytes(range(256)) * 40_000
+    upload(one, "firmware", "1", body)
+    assert http(other, "GET", "/api/v2/packages/firmware-1").json["size"] == len(body)
+    assert http(other, "GET", "/repo/targets/firmware-1").body == body
+    part = http(other, "GET", "/repo/targets/firmware-1", headers={"Range": "bytes=1000000-1000009"})
+    assert (part.status, part.body) == (206, body[1_000_000:1_000_010])
+
+
+def test_the_same_id_with_other_bytes_is_refused_by_either(replicas):
+    one, other = replicas
+    upload(one, "once", "1", b"first")
+    upload(other, "once", "1", b"first")
+    upload(other, "once", "1", b"other", status=409)
+
+
+def test_devices_can_be_sent_to_the_store_by_links(replicas, shared, tmp_path):
+    one, _ = replicas
+    upload(one, "linked", "1", b"by link")
+    (tmp_path / "data").mkdir(mode=0o700)
+    shutil.copy(one.data_dir / "master.key", tmp_path / "data" / "master.key")
+    with running_server(tmp_path / "data", env={**shared, "OTARIUM_DOWNLOADS": "links"}) as linking:
+        answer = http(linking, "GET", "/repo/targets/linked-1")
+        assert answer.status == 302
+        with urllib.request.urlopen(answer.headers["location"]) as found:
+            assert found.read() == b"by link"
+
+
+def test_the_repository_verifies_from_any_of_them(replicas):
+    for server in replicas:
+        verified = server.run("verify", check=False)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_no_password_of_the_database_is_told(replicas, shared):
+    for server in replicas:
+        assert shared["OTARIUM_DATABASE_URL"] not in server.log.read_text()
