@@ -22,9 +22,9 @@ MAX_INTEGER = 2**53 - 1
 """The largest integer that a JavaScript client keeps exact."""
 
 _DELETE_ESCAPE = re.compile(r"\\\\|\\u007f")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_INNERMOST = re.compile(rb"\[\]|\{\}")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_STEP = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+"){1,4096}+', re.DOTALL)
+_NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
 _CONTROL_ESCAPE = re.compile(r'\\(?:(["\\])|([nrtbf])|u([0-9a-f]{4}))')
 _CONTROL_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
@@ -110,18 +110,19 @@ def _text(raw: bytes, what: str) -> str:
 
 
 def _check_depth(raw: bytes, what: str, max_members: int) -> None:
-    """Refuse deep nesting, and masses of tiny values, before the recursive parser meets them. Loops over
-    8 MiB in Python would keep every other thread waiting, so this is regular expressions alone."""
-    brackets = _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
-    for depth in range(MAX_DEPTH + 1):
-        inner = _INNERMOST.sub(b"", brackets)
-        if len(inner) == len(brackets):
-            return
-        if depth == MAX_DEPTH:
-            raise _too_deep(what)
-        if depth == 0 and brackets.count(b"[") + brackets.count(b"{") > max_members:
-            raise Invalid(f"{what} has too many members; at most {max_members} are allowed.")
-        brackets = inner
+    """Refuse deep nesting, and masses of tiny values, before the recursive parser meets them. By regular
+    expressions, since loops over 8 MiB would keep other threads waiting, and in steps, to hold little."""
+    depth = values = at = 0
+    while (step := _STEP.match(raw, at)) is not None:  # at a string that never ends the parser tells
+        marks = _STRING.sub(b"", step[0]).translate(None, _NO_MARKS)
+        at = step.end()
+        values += len(marks) - marks.count(b"]") - marks.count(b"}")
+        for mark in marks.replace(b",", b"")[: max_members + MAX_DEPTH]:
+            depth += 1 if mark in b"[{" else -1
+            if depth > MAX_DEPTH:
+                raise _too_deep(what)
+        if values > max_members:
+            raise Invalid(f"{what} has more than {max_members} members.")
 
 
 def _too_deep(what: str) -> Invalid:

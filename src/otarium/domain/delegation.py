@@ -32,7 +32,7 @@ from otarium.domain.roles import MAX_VERSION, Dialect
 FILE_BYTES = 8 * 1024 * 1024
 """What aktualizr reads of a delegated file."""
 TARGETS = 20_000
-MEMBERS = 400_000
+MEMBERS = 600_000
 HIGHEST_VERSION = MAX_VERSION - 1000
 """A publisher that jumps to the end of the numbers could never publish again; it is stopped before."""
 PATTERNS = 64
