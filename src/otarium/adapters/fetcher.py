@@ -8,6 +8,7 @@ httpx has no public place for a judgement of addresses; httpcore, the layer unde
 proxies or netrc from the environment, so it is used alone.
 """
 
+import io
 import re
 import ssl
 import time
@@ -126,13 +127,14 @@ class GuardedFetcher:
     def _body(self, host: str, response: httpcore.Response, clock: "_Clock") -> bytes:
         if any(int(length) > self._limit for length in _values(response, "content-length")):
             raise self._too_large(host)
-        body = bytearray()  # a list of small pieces would be many times as large as the pieces
+        # A list of small pieces would be many times as large as the pieces; this gives its bytes uncopied.
+        body = io.BytesIO()
         for piece in response.iter_stream():
             clock.left()
-            body += piece
-            if len(body) > self._limit:
+            body.write(piece)
+            if body.tell() > self._limit:
                 raise self._too_large(host)
-        return bytes(body)
+        return body.getvalue()
 
     def _too_large(self, host: str) -> SourceUnreachable:
         return SourceUnreachable(

@@ -132,7 +132,7 @@ def made_bundle(
 def _key(stated: str) -> dict[str, Any]:
     if re.fullmatch(r"[0-9a-fA-F]{64}", stated):
         return {"keytype": "ed25519", "keyval": {"public": stated}}
-    text = Path(stated).read_text()
+    text = Path(stated).read_text(errors="replace")
     if "PRIVATE KEY" in text:
         raise typer.BadParameter(f"{stated} is a private key; its publisher hands out the public one")
     from otarium.domain.publishers import key_of_pem

@@ -1,6 +1,7 @@
 """`otarium source`: whose packages this repository carries beside its own."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import typer
 
 from otarium.cli import publishing, sources_shown
 from otarium.cli.opening import AsJson, DataDir, MasterKeyFile, opened, told
+from otarium.cli.output import warn
 from otarium.cli.source_options import (
     Every,
     FriendlyName,
@@ -77,6 +79,8 @@ class _Open:
 def _administered(data_dir: Path | None, master_key_file: Path | None) -> Iterator[_Open]:
     """Works while a server runs on the same data directory: its workers notice at once."""
     with told():
+        # What goes wrong is told by the command; without a handler the log would tell it once more.
+        logging.getLogger("otarium").addHandler(logging.NullHandler())
         from otarium.domain.access import DEFAULT_SCOPES, Actor
 
         repository = opened(data_dir, master_key_file)
@@ -230,6 +234,9 @@ def source_bundle(
     path: Annotated[
         list[str] | None, typer.Option("--path", help="Names it may publish there; repeatable", metavar="P")
     ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="What others call this server [env OTARIUM_PUBLIC_URL]", metavar="URL")
+    ] = None,
     data_dir: DataDir = None,
     master_key_file: MasterKeyFile = None,
 ) -> None:
@@ -241,7 +248,9 @@ def source_bundle(
         repository = opened(data_dir, master_key_file)
         _, metadata = repository.publisher()
         metadata.refresh()
-        base_url = repository.settings.http.base_url
+        base_url = public_url.rstrip("/") if public_url else repository.settings.http.base_url
+        if not base_url.startswith("https://"):
+            warn(f"others will look for {base_url}: give --public-url with what they call this server")
         document = own_bundle(metadata, base_url, SourceName.parse(name), path or ())
     typer.echo(json.dumps(document, indent=2))
 

@@ -25,6 +25,8 @@ _DELETE_ESCAPE = re.compile(r"\\\\|\\u007f")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _STEP = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+"){1,4096}+', re.DOTALL)
 _NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""A pair of these is one character, half of a pair is no text: encoding tells."""
 _CONTROL_ESCAPE = re.compile(r'\\(?:(["\\])|([nrtbf])|u([0-9a-f]{4}))')
 _CONTROL_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
@@ -90,7 +92,8 @@ def parse(raw: bytes, what: str = "The JSON body", max_members: int = MAX_MEMBER
             parse_float=refuse_number,
             parse_constant=refuse_number,
         )
-        tuf(value)
+        if _SURROGATE.search(raw):
+            tuf(value)
         return value
     except UnicodeEncodeError:
         raise Invalid(f"{what} contains half of a surrogate pair, which is not text.") from None

@@ -12,7 +12,7 @@ from otarium.domain.errors import Conflict, Invalid
 from otarium.domain.names import SourceName
 from otarium.domain.packages import timestamp
 from otarium.domain.patterns import parse
-from otarium.domain.roles import TARGETS
+from otarium.domain.roles import TARGETS, Dialect, SignedRole
 from otarium.domain.sources import Fetching, Source, parse_delegation
 from otarium.services.metadata import Metadata
 from otarium.services.sources import NewSource, Shown
@@ -25,7 +25,8 @@ ANY_PATHS = tuple("/".join(["*"] * depth) for depth in range(1, 9))
 def own_bundle(metadata: Metadata, base_url: str, name: SourceName, paths: Sequence[str]) -> dict[str, Any]:
     """Raises Conflict while targets.json delegates: whoever takes it over does not fetch what is nested."""
     root = json.loads(metadata.current.root.tuf.raw)["signed"]
-    if b'"delegations":' in metadata.current.shelves[TARGETS].tuf.raw[:400]:
+    targets = metadata.current.shelves[TARGETS]
+    if any(_delegates(targets.in_dialect(dialect)) for dialect in Dialect):
         raise Conflict(
             "This repository carries other sources, so its targets.json delegates further and nobody would "
             "take it over. Publish a list of its packages with `otarium source publish --from-repository`."
@@ -45,6 +46,12 @@ def own_bundle(metadata: Metadata, base_url: str, name: SourceName, paths: Seque
         "targetsUrl": f"{base_url}/repo/targets/",
         "friendlyName": f"Packages of {base_url.partition('://')[2]}"[:80],
     }
+
+
+def _delegates(targets: SignedRole) -> bool:
+    """Where there are delegations, they come first in the canonical order of members."""
+    signed = targets.raw.partition(b'"signed":{')[2]
+    return b'"delegations":{' in signed[:100]
 
 
 _MEMBERS: dict[str, tuple[str, type | tuple[type, ...]]] = {
