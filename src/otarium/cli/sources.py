@@ -34,6 +34,7 @@ from otarium.cli.source_options import (
 )
 
 if TYPE_CHECKING:
+    from otarium.bootstrap import Repository
     from otarium.domain.access import Actor
     from otarium.services.refreshing import Refreshing
     from otarium.services.sources import Sources
@@ -248,11 +249,20 @@ def source_bundle(
         repository = opened(data_dir, master_key_file)
         _, metadata = repository.publisher()
         metadata.refresh()
-        base_url = public_url.rstrip("/") if public_url else repository.settings.http.base_url
+        base_url = public_url.rstrip("/") if public_url else _served_at(repository)
         if not base_url.startswith("https://"):
             warn(f"others will look for {base_url}: give --public-url with what they call this server")
         document = own_bundle(metadata, base_url, SourceName.parse(name), path or ())
     typer.echo(json.dumps(document, indent=2))
+
+
+def _served_at(repository: "Repository") -> str:
+    """The address of the server that runs on the data directory; what the settings say where none does."""
+    try:
+        held = (repository.settings.storage.data_dir / "serve.lock").read_text()
+    except OSError:
+        held = ""
+    return held.partition(", serving ")[2].strip() or repository.settings.http.base_url
 
 
 def _edit(opened_: _Open, name: str, edits: dict[str, Any], headers: dict[str, str] | None = None) -> None:

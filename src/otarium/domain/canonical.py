@@ -23,7 +23,7 @@ MAX_INTEGER = 2**53 - 1
 
 _DELETE_ESCAPE = re.compile(r"\\\\|\\u007f")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_STEP = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+"){1,4096}+', re.DOTALL)
+_STEP = re.compile(rb'(?:[^"]{1,4096}+|"(?:[^"\\]++|\\.)*+"){1,64}+', re.DOTALL)
 _NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """A pair of these is one character, half of a pair is no text: encoding tells."""
@@ -92,17 +92,22 @@ def parse(raw: bytes, what: str = "The JSON body", max_members: int = MAX_MEMBER
             parse_float=refuse_number,
             parse_constant=refuse_number,
         )
-        if _SURROGATE.search(raw):
-            tuf(value)
-        return value
-    except UnicodeEncodeError:
-        raise Invalid(f"{what} contains half of a surrogate pair, which is not text.") from None
     except RecursionError:
         raise _too_deep(what) from None
     except json.JSONDecodeError as error:
         raise Invalid(
             f"{what} is not JSON: {error.msg} at line {error.lineno} column {error.colno}."
         ) from None
+    if _SURROGATE.search(raw):
+        _require_whole_pairs(value, what)
+    return value
+
+
+def _require_whole_pairs(value: object, what: str) -> None:
+    try:
+        tuf(value)
+    except UnicodeEncodeError:
+        raise Invalid(f"{what} contains half of a surrogate pair, which is not text.") from None
 
 
 def _text(raw: bytes, what: str) -> str:
