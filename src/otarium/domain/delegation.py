@@ -26,7 +26,7 @@ from otarium.domain.errors import (
 from otarium.domain.external import LeftOut, external_package
 from otarium.domain.names import SourceName
 from otarium.domain.packages import Package, timestamp
-from otarium.domain.publishers import PublisherKey, signatures_of
+from otarium.domain.publishers import PublisherKey, parse_key, signatures_of
 from otarium.domain.roles import MAX_VERSION, Dialect
 
 FILE_BYTES = 8 * 1024 * 1024
@@ -35,6 +35,7 @@ TARGETS = 20_000
 MEMBERS = 600_000
 HIGHEST_VERSION = MAX_VERSION - 1000
 """A publisher that jumps to the end of the numbers could never publish again; it is stopped before."""
+NAME_CHARACTERS = 4096
 PATTERNS = 64
 KEYS = 32
 _NO_DELEGATIONS: dict[str, object] = {"keys": {}, "roles": []}
@@ -185,11 +186,15 @@ def _check_targets(signed: Mapping[str, Any], delegation: Delegation) -> Mapping
     nested = signed.get("delegations", _NO_DELEGATIONS)
     if isinstance(nested, dict) and (nested.get("roles") or nested.get("succinct_roles")):
         raise SourceOutOfBounds(f"The file of {name} delegates further; nothing nested is fetched here.")
-    if nested != _NO_DELEGATIONS:
+    if not _is_harmless(nested):
         # Clients read it before they look at targets, and stop at what they do not know.
         raise SourceUnreadable(f"The file of {name} has delegations that clients cannot read.")
     if len(targets) > TARGETS:
         raise SourceOutOfBounds(f"{name} lists {len(targets)} packages, at most {TARGETS} are taken.")
+    if any(len(target) > NAME_CHARACTERS for target in targets):
+        raise SourceOutOfBounds(
+            f"{name} lists a package whose name has more than {NAME_CHARACTERS} characters."
+        )
     outside = [target for target in targets if not delegation.covers(target)]
     if outside:
         raise SourceOutOfBounds(
@@ -201,6 +206,18 @@ def _check_targets(signed: Mapping[str, Any], delegation: Delegation) -> Mapping
         if not _is_target(stated):
             raise SourceOutOfBounds(f"{name} lists {target[:120]!a} without a length or without hashes.")
     return targets
+
+
+def _is_harmless(nested: object) -> bool:
+    """What is left when a publisher took its last delegation back: keys that clients read, and no roles."""
+    if not isinstance(nested, dict) or nested.keys() != _NO_DELEGATIONS.keys() or nested["roles"] != []:
+        return False
+    keys = nested["keys"]
+    try:
+        parsed = [parse_key(key, key_id) for key_id, key in keys.items()] if isinstance(keys, dict) else None
+    except Invalid:
+        return False
+    return parsed is not None and all(key.usable_in(Dialect.UPTANE) for key in parsed)
 
 
 def _is_target(stated: object) -> bool:

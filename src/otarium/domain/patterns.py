@@ -24,11 +24,26 @@ def parse(raw: object) -> str:
         raise Invalid(f"The path pattern {raw!a:.60} contains a control or unassigned character.")
     if ".." in raw.split("/") or raw.startswith("/"):
         raise Invalid(f"The path pattern {raw!a:.60} starts with a slash or climbs with '..'.")
-    if re.search(r"\[[:.=]", raw):
-        raise Invalid(f"The path pattern {raw!a:.60} has a named class; write its characters, as in [0-9].")
+    _check_brackets(raw)
     if raw.endswith("/"):
         raise Invalid(f"The path pattern {raw!a:.60} ends with a slash and matches nothing; write {raw}*")
     return raw
+
+
+def _check_brackets(raw: str) -> None:
+    pattern, at = raw.encode(), 0
+    while at < len(pattern):
+        char, at = pattern[at : at + 1], at + 1
+        if char == b"[":
+            bracket = _bracket(pattern, at)
+            if bracket is None:
+                raise Invalid(
+                    f"The path pattern {raw!a:.60} has a bracket that never ends; write \\[ for it."
+                )
+            if re.search(rb"\[[:.=]", pattern[at : bracket[1]]):
+                raise Invalid(f"The path pattern {raw!a:.60} has a named class; write its characters: [0-9].")
+            at = bracket[1]
+        at += char == b"\\"
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -76,6 +76,8 @@ def _load(kind: str, public: str) -> _Public:
         if not _ED25519.fullmatch(public):
             raise ValueError("not 64 hexadecimal digits")
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+    if "BEGIN PUBLIC KEY" not in public:
+        raise ValueError("not a SubjectPublicKeyInfo, the only form that devices read")
     key = serialization.load_pem_public_key(public.encode())
     if kind == "rsa" and isinstance(key, rsa.RSAPublicKey):
         if key.key_size not in _RSA_BITS:

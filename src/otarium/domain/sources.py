@@ -160,7 +160,7 @@ class Source:
         wait = float(self.fetching.interval)
         if failures:
             wait = min(wait, _FIRST_RETRY * 2.0 ** min(failures - 1, 20))
-        elif self.expires is not None:
+        if self.expires is not None and (self.expires > now or not failures):
             wait = min(wait, max(SHORTEST_INTERVAL, (self.expires - now) / 8))
         return now + max(1, int(wait * (0.95 + jitter / 10)))
 
@@ -176,7 +176,7 @@ def parse_delegation(keys: object, stated: object) -> Delegation:
     trusted = _trusted_keys(keys, stated.get("keyids"))
     threshold = stated.get("threshold", 1)
     distinct = len({key.material for key in trusted.values()})
-    if stated.get("keyids") is None and threshold != 1:
+    if stated.get("keyids") is None and isinstance(keys, list) and threshold != 1:
         # Under several ids one key would meet any threshold at every client.
         raise Invalid(f"A threshold of {threshold!a:.20} needs keyids: state which key ids sign.")
     if type(threshold) is not int or not 1 <= threshold <= distinct:
@@ -191,8 +191,9 @@ def _trusted_keys(keys: object, stated: object) -> dict[str, PublisherKey]:
     """The keys named by `stated`; a list of keys is matched by recomputed ids."""
     if not isinstance(keys, dict | list) or not 1 <= len(keys) <= KEYS:
         raise Invalid(f"keys must be a list of 1-{KEYS} key objects.")
-    if stated is None:
-        return _every_id(list(keys.values()) if isinstance(keys, dict) else keys)
+    if stated is None and isinstance(keys, list):
+        return _every_id(keys)
+    stated = list(keys) if stated is None else stated
     if (
         not isinstance(stated, list)
         or not 1 <= len(stated) <= KEYS
