@@ -80,6 +80,13 @@ class SourceRows:
         versions = self._connection.execute(old.limit(1000)).scalars().all()
         self._connection.execute(delete(_F).where(of_slot, _F.c.version.in_(versions)))
 
+    def retire(self, source: Source, dialect: Dialect) -> Source:
+        of_slot = and_(_F.c.source == source.name, _F.c.dialect == dialect.value, _F.c.newest)
+        self._connection.execute(update(_F).where(of_slot).values(accepted_at=0))
+        forgotten = update(_S).where(_S.c.name == source.name).values(validators="{}")
+        self._connection.execute(forgotten)
+        return replace(source, files={**source.files, dialect: replace(source.files[dialect], accepted_at=0)})
+
     def list_packages(self, accepted: Accepted) -> None:
         name, accepted_at = accepted.file.source, accepted.file.accepted_at
         known = {package.id: (pk, package) for pk, package in self._packages(name)}

@@ -96,6 +96,10 @@ class Sources(Protocol):
         """Make a file the newest of its source and dialect. The older ones stay for clients one behind."""
         ...
 
+    def retire(self, source: Source, dialect: Dialect) -> Source:
+        """A file that is fetched from nowhere any more is live no more; its snapshot line stays."""
+        ...
+
     def list_packages(self, accepted: Accepted) -> None:
         """Let the source's packages be exactly those of the file."""
         ...

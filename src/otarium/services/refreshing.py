@@ -21,13 +21,13 @@ from otarium.domain.delegation import Accepted, accept
 from otarium.domain.errors import Conflict, Refusal, SourceExpired, SourceRefused, SourceUnreadable
 from otarium.domain.names import SourceName
 from otarium.domain.packages import timestamp
-from otarium.domain.roles import TARGETS
+from otarium.domain.roles import TARGETS, Dialect
 from otarium.domain.sources import Problem, Source, same_origin
 from otarium.services.metadata import Metadata
 from otarium.services.ports import Catalog, Clock, Transaction
 from otarium.services.ports_sources import Fetched, FetchRequest, SourceFetcher, SourceLocks, Vault
 from otarium.services.publishing import Outcome, Publisher
-from otarium.services.sources import Sources, existing, renewal
+from otarium.services.sources import Sources, existing, renewal, retired
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +193,9 @@ class Refreshing:
             tx.sources.set_validators(name, one.uri, one.fetched.etag, one.fetched.last_modified)
         for one in new:
             tx.sources.take_over(one.accepted)
+        if len(new) == 1 and source.fetching.tuf_uri is None:
+            given = new[0].accepted.file.dialect
+            source = retired(tx, source, Dialect.TUF if given is Dialect.UPTANE else Dialect.UPTANE)
         for one in new:
             if one.accepted.file == source.published:
                 tx.sources.list_packages(one.accepted)

@@ -118,6 +118,8 @@ class Sources:
             if parsed is not None:
                 edited = replace(edited, header_names=tuple(parsed))
                 self._set_headers(tx, name, parsed)
+            if source.fetching.tuf_uri is not None and edited.fetching.tuf_uri is None:
+                edited = retired(tx, edited, Dialect.TUF)
             tx.sources.put(edited)
             tx.journal.record(now, actor.name, "source.edit", name, ", ".join([*fields, *(parsed or ())]))
             return self._republished(tx, source, edited, now)
@@ -197,6 +199,14 @@ def existing(tx: Transaction, name: SourceName) -> Source:
             description="Delegation was not found",
         )
     return source
+
+
+def retired(tx: Transaction, source: Source, dialect: Dialect) -> Source:
+    """Without the publisher's file in a dialect that no URL gives any more, if the other one is there."""
+    live, other = source.live(dialect), source.live(Dialect.UPTANE if dialect is Dialect.TUF else Dialect.TUF)
+    if live is None or live.vouched or other is None or other.vouched:
+        return source
+    return tx.sources.retire(source, dialect)
 
 
 def renewal(before: Source, after: Source, now: int) -> frozenset[str]:
