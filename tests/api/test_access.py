@@ -18,7 +18,11 @@ EXAMPLE_BODIES = {
         "length": 1,
         "uri": "https://example.com/x",
     },
+    "NewSource": {"keys": [], "delegationMetadata": {}, "fetchUrl": "https://example.com/x"},
+    "EditSource": {"friendlyName": "x"},
+    "SourceOrder": {"names": ["none"]},
 }
+FILLED = {"{packageId}": "access-none-1", "{source_file_name}": "none", "{name}": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +45,12 @@ def documented_calls(server):
     calls = []
     for path, item in document["paths"].items():
         servers = [one["url"] for one in item.get("servers", document["servers"])]
-        filled = path.replace("{packageId}", "access-none-1").replace("{source_file_name}", "none")
+        filled = path
+        for parameter, value in FILLED.items():
+            filled = filled.replace(parameter, value)
         for method, operation in item.items():
             if method in ("get", "post", "patch", "delete", "put"):
-                scope = "read" if method == "get" else "write"
+                scope = "read" if method == "get" and "/refresh/" not in path else "write"
                 body = operation.get("requestBody", {}).get("content", {})
                 for base in servers:
                     calls.append((method.upper(), base.removeprefix(server.url) + filled, scope, body))
@@ -64,12 +70,9 @@ def attempt(server, method, path, body, token):
 
 def test_the_document_names_every_call_under_both_bases(server):
     calls = documented_calls(server)
-    assert len(calls) == 2 * 8 + 1
-    assert {path.split("/packages")[0] for _, path, _, _ in calls} == {
-        "/api/v2beta",
-        "/api/v2",
-        "/api/otarium/v1",
-    }
+    assert len(calls) == 2 * 8 + 9
+    bases = ("/api/v2beta/", "/api/v2/", "/api/otarium/v1/")
+    assert {next(base for base in bases if path.startswith(base)) for _, path, _, _ in calls} == set(bases)
 
 
 def test_every_call_is_401_without_a_valid_token(server, tokens):
@@ -110,7 +113,10 @@ def test_every_call_is_403_with_the_other_scope_alone_and_answered_with_its_own(
             refused(answer, 403, "forbidden", f"packages:{scope}")
     for method, path, scope, body in documented_calls(server):
         status = attempt(server, method, path, body, tokens[scope]).status
-        assert status == 200 or (status == 404 and "none" in path), (method, path, status)
+        reached = status == 404 and "none" in path
+        # What is sent to sources makes no sense, but it is looked at.
+        reached = reached or (status == 400 and path.endswith("/sources"))
+        assert status == 200 or reached, (method, path, status)
     for package_id in ("access-up-1", "access-ref-1"):
         http(server, "DELETE", f"/api/v2beta/packages/{package_id}")
 
