@@ -16,6 +16,12 @@ NAMED = {
     "DelegationInfo",
     "EditPackage",
     "PackageReference",
+    "NewSource",
+    "EditSource",
+    "SourceOrder",
+    "Source",
+    "Sources",
+    "Bundle",
     "BadRequestRepr",
     "NotFoundRepr",
     "ConflictRepr",
@@ -30,8 +36,18 @@ STATUSES = {
     ("/packages/{packageId}", "delete"): {"200", "400", "401", "403", "404", "409", "503"},
     ("/packages_external", "get"): {"200", "400", "401", "403"},
     ("/packages_external/info", "get"): {"200", "401", "403", "404"},
-    ("/packages_external/refresh/{source_file_name}", "get"): {"200", "400", "401", "403", "404", "409"},
+    ("/packages_external/refresh/{source_file_name}", "get"): {
+        *("200", "400", "401", "403", "404", "409", "502")
+    },
     ("/packages/references", "post"): {"200", "400", "401", "403", "409", "503"},
+    ("/sources", "get"): {"200", "401", "403"},
+    ("/sources", "post"): {"200", "400", "401", "403", "409", "413", "415", "503"},
+    ("/sources", "put"): {"200", "400", "401", "403", "413", "415", "503"},
+    ("/sources/{name}", "get"): {"200", "401", "403", "404"},
+    ("/sources/{name}", "patch"): {"200", "400", "401", "403", "404", "413", "415", "503"},
+    ("/sources/{name}", "delete"): {"200", "401", "403", "404", "503"},
+    ("/sources/{name}/refresh", "post"): {"200", "400", "401", "403", "404", "409", "502", "503"},
+    ("/bundle", "get"): {"200", "400", "401", "403", "409"},
 }
 
 
@@ -112,8 +128,9 @@ def test_every_documented_path_answers_under_every_server(server, document):
     for path, method, call, item in operations(document):
         for base in item.get("servers", document["servers"]):
             url = base["url"].removeprefix(server.url) + path.replace("{packageId}", "openapi-none-1")
-            url = url.replace("{source_file_name}", "none")
-            answer = http(server, method.upper(), url, body=b"" if method in ("post", "patch") else None)
+            url = url.replace("{source_file_name}", "none").replace("{name}", "none")
+            body = b"" if method in ("post", "patch", "put") else None
+            answer = http(server, method.upper(), url, body=body)
             assert str(answer.status) in call["responses"], (url, answer.body)
             if answer.status != 200:
                 assert refused(answer, answer.status)["code"] not in ("missing_entity", "method_not_allowed")

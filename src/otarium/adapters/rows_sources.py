@@ -19,7 +19,7 @@ from otarium.domain.keys import PublicKey
 from otarium.domain.names import OWN_SOURCE, PackageId, SourceName
 from otarium.domain.packages import Entry, Package
 from otarium.domain.publishers import PublisherKey
-from otarium.domain.roles import Dialect
+from otarium.domain.roles import Dialect, SignedRole
 from otarium.domain.sources import Fetching, Problem, Source
 from otarium.services.ports_sources import StoredFile
 
@@ -143,8 +143,11 @@ class SourceRows:
 
     def file(self, name: SourceName, dialect: Dialect, version: int) -> StoredFile | None:
         of_file = and_(_F.c.source == name, _F.c.dialect == dialect.value, _F.c.version == version)
-        row = self._connection.execute(select(_F.c.raw, _F.c.modified_at).where(of_file)).first()
-        return StoredFile(row.raw, version, row.modified_at) if row else None
+        columns = (_F.c.raw, _F.c.sha256, _F.c.length, _F.c.modified_at)
+        row = self._connection.execute(select(*columns).where(of_file)).first()
+        return (
+            StoredFile(SignedRole(row.raw, row.sha256, row.length, version), row.modified_at) if row else None
+        )
 
     def owned_like(self, patterns: Sequence[str], at_most: int) -> Sequence[str]:
         live = select(_P.c.package_id).where(_P.c.source == str(OWN_SOURCE))

@@ -25,7 +25,11 @@ def vouched(accepted: Accepted, key: PublicKey, sign: Callable[[bytes], bytes]) 
         "_type": "targets",
         "expires": timestamp(accepted.file.expires),
         "spec_version": SPEC_VERSION,
-        "targets": {name: _with_usual_hashes(target) for name, target in accepted.targets.items()},
+        "targets": {
+            name: _with_usual_hashes(target)
+            for name, target in accepted.targets.items()
+            if _is_in_order({name: target})
+        },
         "version": accepted.file.version,
     }
     signature = {"keyid": key.key_id, "sig": sign(canonical.olpc(signed)).hex()}
@@ -40,6 +44,13 @@ def vouched(accepted: Accepted, key: PublicKey, sign: Callable[[bytes], bytes]) 
         vouched=True,
     )
     return replace(accepted, file=copy, raw=raw)
+
+
+def _is_in_order(value: object) -> bool:
+    """tuf-js orders keys by UTF-16 code units: one above U+FFFF could break the signature of all."""
+    if isinstance(value, dict):
+        return all(max(key, default="") <= "\uffff" and _is_in_order(one) for key, one in value.items())
+    return not isinstance(value, list) or all(map(_is_in_order, value))
 
 
 def _with_usual_hashes(target: Mapping[str, Any]) -> dict[str, Any]:

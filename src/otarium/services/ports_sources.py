@@ -9,7 +9,7 @@ from otarium.domain.delegation import Accepted
 from otarium.domain.external import LeftOut
 from otarium.domain.keys import SealedKey
 from otarium.domain.names import SourceName
-from otarium.domain.roles import Dialect
+from otarium.domain.roles import Dialect, SignedRole
 from otarium.domain.sources import Source
 
 
@@ -39,8 +39,7 @@ class Fetched:
 class StoredFile:
     """A file of a source, byte for byte as its publisher (or the vouching role) made it."""
 
-    raw: bytes
-    version: int
+    signed: SignedRole
     modified_at: int
 
 

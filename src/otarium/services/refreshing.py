@@ -147,7 +147,9 @@ class Refreshing:
             sealed = tx.sources.headers(source.name)
         headers = json.loads(self._vault.open(f"headers:{source.name}", sealed)) if sealed else {}
         got: list[_Got] = []
-        for uri in filter(None, (source.fetching.uri, source.fetching.tuf_uri)):
+        # The list whose packages are shown comes last: a live publisher may add some in between, and what
+        # clients of /tuf are told of must be known here.
+        for uri in filter(None, (source.fetching.tuf_uri, source.fetching.uri)):
             fetched = self._fetch_one(source, uri, headers if same_origin(uri, source.fetching.uri) else {})
             if fetched is not None:
                 got.append(_Got(uri, fetched, self._judged(source, fetched)))

@@ -138,9 +138,11 @@ class Sources:
         return Outcome(source, renew=renewal(before, source, now))
 
     def vouch(self, tx: Transaction, source: Source, accepted: Accepted, now: int) -> Source:
-        """Sign the list for clients of /tuf, unless its publisher does."""
-        held = source.files.get(Dialect.TUF)
-        if accepted.file.dialect is Dialect.TUF or (held is not None and not held.vouched):
+        """Sign the list for clients of /tuf, unless its publisher does, or they have seen a higher version."""
+        live, last = source.live(Dialect.TUF), source.files.get(Dialect.TUF)
+        if accepted.file.dialect is Dialect.TUF or (live is not None and not live.vouched):
+            return source
+        if last is not None and accepted.file.version < last.version + (not last.vouched):
             return source
         role = f"{ROLE_PREFIX}{source.name}"
         key = next((key for key in tx.keys.every() if key.role == role), None)
@@ -223,7 +225,7 @@ def _stored(tx: Transaction, source: Source) -> Accepted | None:
     stored = tx.sources.file(source.name, file.dialect, file.version) if file else None
     if file is None or stored is None:
         return None
-    return accept(stored.raw, source.delegation, {}, file.accepted_at, file.modified_at)
+    return accept(stored.signed.raw, source.delegation, {}, file.accepted_at, file.modified_at)
 
 
 def _require_own_key_ids(delegation: Delegation, others: Sequence[Source]) -> None:

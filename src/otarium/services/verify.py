@@ -138,7 +138,7 @@ class Verification:
             for dialect, file in source.files.items():
                 place = f"/{dialect} {source.name} version {file.version}"
                 stored = tx.sources.file(source.name, dialect, file.version)
-                if stored is None or hashlib.sha256(stored.raw).hexdigest() != file.sha256:
+                if stored is None or hashlib.sha256(stored.signed.raw).hexdigest() != file.sha256:
                     self._report.broken.append(f"I2 the bytes of {place} are missing or changed")
                 elif listed_versions(release.snapshot, dialect).get(source.name) != file.version:
                     self._report.broken.append(f"I4 the snapshot does not list {place}")
@@ -147,7 +147,7 @@ class Verification:
 
     def _check_source_file(self, source: Source, stored: StoredFile, place: str) -> None:
         try:
-            accept(stored.raw, source.delegation, {}, 0, stored.modified_at)
+            accept(stored.signed.raw, source.delegation, {}, 0, stored.modified_at)
         except SourceRefused as refusal:
             self._report.broken.append(f"I4 {place}: {refusal}")
 

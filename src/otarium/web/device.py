@@ -16,7 +16,7 @@ from otarium.domain.access import Scope
 from otarium.domain.errors import Invalid, NotFound, Refusal
 from otarium.domain.names import Sha256, SourceName
 from otarium.domain.packages import Content
-from otarium.domain.roles import ROLE_NAMES, Dialect, SignedRole
+from otarium.domain.roles import ROLE_NAMES, Dialect
 from otarium.domain.shelves import is_shelf
 from otarium.services.downloads import require_bytes
 from otarium.web import gate
@@ -105,11 +105,9 @@ class DeviceApp:
         name, files = SourceName(match["role"]), self._web.source_files
         if match["version"]:
             file = await self._web.reading(files.versioned, name, dialect, int(match["version"]))
-            signed = SignedRole.of(file.raw, file.version) if file else None
-            return self._replies.versioned(signed, file.modified_at) if file and signed else None
+            return self._replies.versioned(file.signed, file.modified_at) if file else None
         file = await self._web.reading(files.plain, name, dialect, self._view(scope, dialect))
-        signed = SignedRole.of(file.raw, file.version) if file else None
-        return self._replies.plain(signed, file.modified_at) if file and signed else None
+        return self._replies.plain(file.signed, file.modified_at) if file else None
 
     def _view(self, scope: Scope_, dialect: Dialect) -> int | None:
         """The release whose timestamp a device took last, where that is not the newest."""

@@ -1,0 +1,205 @@
+"""A repository carries another one's own packages, live and over TLS, to its own devices and clients."""
+
+import contextlib
+import ipaddress
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from api.calls import upload_path
+from api.sources import call, done, rows, show
+from device.external import HARDWARE, client, device_get, every_client, supplier
+from harness import Answer, Server, free_port, http, running_server
+from publisher import serving
+
+BUNDLE = "/api/otarium/v1/bundle"
+
+
+def certificate(directory: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that is its own authority, and its private key."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=upstream")
+    now, day = datetime.now(UTC), timedelta(days=1)
+    made = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now - day, now + day
+    )
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = made.add_extension(names, critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    paths = directory / "cert.pem", directory / "key.pem"
+    paths[0].write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
+    return paths
+
+
+@dataclass
+class TlsServer(Server):
+    authority: Path = Path()
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        sent = {"Authorization": f"Bearer {self.token}"} | headers
+        request = urllib.request.Request(self.url + path, body, sent, method=method)
+        context = ssl.create_default_context(cafile=str(self.authority))
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+                return Answer(answer.status, dict(answer.headers), answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, dict(error.headers), error.read())
+
+    def upload(self, name: str, version: str, body: bytes) -> str:
+        """The id of the package."""
+        answer = self.ask("POST", upload_path(name, version, [HARDWARE]), body)
+        assert answer.status == 200, answer.body
+        return answer.json["packageId"]
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.ask("GET", "/health/ready").status == 200
+        except OSError:
+            return False
+
+
+@contextlib.contextmanager
+def tls_server(data_dir: Path, cert: Path, key: Path) -> Iterator[TlsServer]:
+    port = free_port()
+    args = ("--tls-cert", str(cert), "--tls-key", str(key))
+    env = {"OTARIUM_PUBLIC_URL": f"https://127.0.0.1:{port}"}
+    server = TlsServer(data_dir, port, args, env, authority=cert)
+    try:
+        server.start()
+        server.token = server.create_token()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """The repository that carries, and the one whose packages it carries as `upstream`."""
+    directory = tmp_path_factory.mktemp("chain")
+    cert, key = certificate(directory)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        tls_server(directory / "upstream", cert, key) as upstream,
+        running_server(directory / "data", env={"OTARIUM_SOURCE_CA_FILE": str(cert)}) as server,
+    ):
+        for variable in ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"):  # what clients trust
+            patched.setenv(variable, str(cert))
+        bundle = upstream.ask("GET", BUNDLE + "?name=upstream").json
+        shown = done(call(server, "POST", body=bundle | {"insecure": True}))
+        assert (shown["name"], shown["state"], shown["problem"]) == ("upstream", "fresh", None)
+        yield server, upstream
+
+
+def refreshed(server: Server) -> Any:
+    return done(call(server, "POST", "/upstream/refresh"))
+
+
+@every_client
+@pytest.mark.parametrize("name", ["flat", "deep/er/and/er", "odd é +~"])
+def test_a_package_of_the_other_repository_reaches_clients_after_a_refresh(servers, tmp_path, judge, name):
+    server, upstream = servers
+    known = client(judge, server, tmp_path)
+    package_id = upstream.upload(f"{name}-{judge}", "1", b"from afar")
+    assert known.follow(package_id) == {}
+    refreshed(server)
+    assert known.follow(package_id) == {package_id: b"from afar"}
+    again = upstream.upload(f"{name}-{judge}", "2", b"once more")
+    refreshed(server)
+    assert known.follow(package_id, again) == {package_id: b"from afar", again: b"once more"}
+
+
+@every_client
+def test_a_deletion_there_reaches_clients_too(servers, tmp_path, judge):
+    server, upstream = servers
+    package_id = upstream.upload(f"gone-{judge}", "1", b"x")
+    refreshed(server)
+    known = client(judge, server, tmp_path)
+    assert package_id in known.follow(package_id)
+    assert upstream.ask("DELETE", f"/api/v2beta/packages/{package_id}").status == 200
+    refreshed(server)
+    assert known.follow(package_id) == {}
+    assert package_id not in {row["packageId"] for row in rows(server, "upstream")}
+
+
+def test_bytes_stay_there_and_files_are_passed_on_as_they_are(servers):
+    server, upstream = servers
+    package_id = upstream.upload("stays", "1", b"there")
+    refreshed(server)
+    answer = device_get(server, f"/repo/targets/{package_id}")
+    assert (answer.status, answer.headers["location"]) == (302, f"{upstream.url}/repo/targets/{package_id}")
+    theirs = upstream.ask("GET", "/repo/targets.json").body
+    assert device_get(server, "/repo/delegations/upstream.json").body == theirs
+    version = json.loads(theirs)["signed"]["version"]
+    assert (
+        device_get(server, f"/tuf/{version}.upstream.json").body
+        == upstream.ask("GET", "/tuf/targets.json").body
+    )
+
+
+def test_the_command_and_the_call_give_the_same_bundle(servers):
+    _, upstream = servers
+    options = ("--name", "other", "--path", "a-*", "--path", "b-*")
+    printed = json.loads(upstream.run("source", "bundle", *options).stdout)
+    assert printed == upstream.ask("GET", BUNDLE + "?name=other&path=a-*&path=b-*").json
+    assert printed["fetchUrl"] == f"{upstream.url}/repo/targets.json"
+    assert printed["delegationMetadata"]["paths"] == ["a-*", "b-*"]
+
+
+def test_a_repository_that_carries_sources_is_none_itself(servers):
+    server, _ = servers
+    answer = http(server, "GET", BUNDLE)
+    assert (answer.status, answer.json["code"]) == (409, "conflicting_entity")
+    assert "otarium source publish" in answer.json["msg"]
+    command = server.run("source", "bundle", check=False)
+    assert command.returncode == 1 and "otarium source publish" in command.stderr
+
+
+def test_the_old_copy_stays_while_the_other_repository_carries_sources_of_its_own(servers, tmp_path):
+    server, upstream = servers
+    package_id = upstream.upload("before", "1", b"x")
+    refreshed(server)
+    sources = "/api/otarium/v1/sources"
+    with serving() as host:
+        one = supplier(host, "nested")
+        body = json.dumps(one.bundle()).encode()
+        assert upstream.ask("POST", sources, body, **{"Content-Type": "application/json"}).status == 200
+        answer = call(server, "POST", "/upstream/refresh")
+        assert (answer.status, answer.json["code"]) == (400, "invalid_delegated_target")
+        assert show(server, "upstream")["state"] == "refused"
+        assert client("python-tuf", server, tmp_path).follow(package_id) == {package_id: b"x"}
+        assert upstream.ask("DELETE", f"{sources}/nested").status == 200
+    assert refreshed(server)["state"] == "fresh"
+
+
+def test_a_host_whose_authority_is_not_named_is_not_trusted(servers):
+    server, _ = servers
+    with serving(tls=True) as host:
+        shown = supplier(host, "stranger").add(server)
+        done(call(server, "DELETE", "/stranger"))
+    assert (shown["state"], shown["problem"]["code"]) == ("unreachable", "delegation_remote_fetch_failed")
+    assert "certificate is not trusted" in shown["problem"]["message"]
+    assert host.requests.total() == 0
+
+
+def test_a_private_address_needs_the_operators_yes(servers):
+    server, upstream = servers
+    bundle = upstream.ask("GET", BUNDLE + "?name=private").json
+    shown = done(call(server, "POST", body=bundle))
+    done(call(server, "DELETE", "/private"))
+    assert (shown["state"], shown["problem"]["code"]) == ("unreachable", "delegation_remote_fetch_failed")
