@@ -138,7 +138,7 @@ class Sources:
         return Outcome(source, renew=renewal(before, source, now))
 
     def vouch(self, tx: Transaction, source: Source, accepted: Accepted, now: int) -> Source:
-        """Sign the list for clients of /tuf, unless its publisher does, or they have seen a higher version."""
+        """Sign the list for clients of /tuf, unless its publisher does or they saw a higher version."""
         live, last = source.live(Dialect.TUF), source.files.get(Dialect.TUF)
         if accepted.file.dialect is Dialect.TUF or (live is not None and not live.vouched):
             return source
