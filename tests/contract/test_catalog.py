@@ -38,6 +38,16 @@ def test_a_package_comes_back_as_it_went_in(catalog: Catalog) -> None:
         assert list(tx.packages.every()) == [(one, one.entry())]
 
 
+@pytest.mark.parametrize("comment", ["", "a\0b", "\1x", "\1\0", "\\0", "é😀\n"])
+def test_any_comment_comes_back_as_it_went_in(catalog: Catalog, comment: str) -> None:
+    one = package("x", "1", comment=comment)
+    add(catalog, one)
+    with catalog.read() as tx:
+        assert tx.packages.get(one.id) == one
+        assert tx.packages.get(PackageId.lookup("x\0")) is None
+        assert tx.packages.search(PackageQuery(name_contains=PackageId.lookup("\0"))).total == 0
+
+
 def test_a_block_that_raises_leaves_nothing(catalog: Catalog) -> None:
     with pytest.raises(ZeroDivisionError), catalog.write() as tx:
         tx.packages.add(package(), TARGETS, package().entry())

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -145,6 +146,7 @@ def _engine(path: Path, connections: int, busy_seconds: float) -> Engine:
         max_overflow=0,
         pool_timeout=busy_seconds,
         isolation_level="AUTOCOMMIT",
+        json_deserializer=msgspec.json.decode,
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
     )
 

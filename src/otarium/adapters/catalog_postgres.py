@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import errors as pg
 from sqlalchemy import Engine, create_engine, make_url
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from otarium.adapters.transaction import SqlTransaction
-from otarium.domain.errors import StorageFull, Unavailable
+from otarium.domain.errors import Invalid, StorageFull, Unavailable
 from otarium.domain.names import SourceName
 from otarium.services.ports import Transaction
 
@@ -168,6 +169,7 @@ def _engine(url: str, connections: int, busy_seconds: float) -> Engine:
         pool_timeout=busy_seconds,
         pool_pre_ping=True,
         isolation_level="AUTOCOMMIT",
+        json_deserializer=msgspec.json.decode,
         connect_args={"options": options, "connect_timeout": BUSY_SECONDS},
     )
 
@@ -187,6 +189,8 @@ def _translated() -> Iterator[None]:
         cause = error.orig
         if isinstance(cause, pg.LockNotAvailable):
             raise _busy() from error
+        if isinstance(cause, psycopg.DataError):
+            raise Invalid("The request contains text that cannot be kept, such as U+0000.") from error
         if isinstance(cause, pg.DiskFull):
             raise StorageFull("The disk of the catalog is full; free some space.", retry_after=30) from error
         if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | pg.ReadOnlySqlTransaction):

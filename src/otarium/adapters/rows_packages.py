@@ -8,25 +8,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
-    Select,
     and_,
     bindparam,
     delete,
     exists,
     func,
     insert,
-    or_,
     select,
-    tuple_,
     update,
 )
 
-from otarium.adapters import tables
-from otarium.adapters.substring import holds
+from otarium.adapters import search, tables
 from otarium.domain.names import (
     OWN_SOURCE,
     HardwareId,
@@ -44,10 +40,14 @@ _H = tables.package_hardware_ids
 _D = tables.deleted
 _OWN = _P.c.source == str(OWN_SOURCE)
 SHOWN = [
-    column
-    for column in _P.c
-    if column.name not in ("name_folded", "id_folded", "entry_uptane", "entry_tuf", "entry_olpc")
+    *(_P.c.pk, _P.c.source, _P.c.package_id, _P.c.name, _P.c.version),
+    *(_P.c.format, _P.c.sha256, _P.c.length, _P.c.location, _P.c.uploaded_hardware_ids),
+    *(_P.c.hardware_ids, _P.c.uri, _P.c.comment, _P.c.meta),
+    *(_P.c.created_at, _P.c.updated_at, _P.c.revision),
 ]
+"""What a Package is made from, in the order in which `package_of` takes it."""
+_FORMATS = {form.value: form for form in TargetFormat}
+_MARK = "\1"
 _ENTRY = [_P.c.entry_uptane, _P.c.entry_tuf, _P.c.entry_olpc]
 
 # Statements of every upload, made once: building one costs more than running it.
@@ -135,26 +135,25 @@ class PackageRows:
         return package_of(row) if row else None
 
     def search(self, query: PackageQuery) -> Page:
-        where = _where(query)
-        total = self._connection.execute(select(func.count()).select_from(_P).where(*where)).scalar_one()
+        where, total = search.conditions(query), search.total(self._connection, query)
         if query.offset >= total or query.limit == 0:
             return Page([], total)
-        statement = _ordered(select(*SHOWN).where(*where), query)
+        statement = search.ordered(select(*SHOWN).where(*where), query)
         rows = self._connection.execute(statement.offset(query.offset).limit(query.limit))
         return Page([package_of(row) for row in rows], total)
 
     def count(self, query: PackageQuery) -> tuple[int, Cursor]:
-        counted = select(func.count(), func.max(_P.c.pk)).where(*_where(query))
+        counted = select(func.count(), func.max(_P.c.pk)).where(*search.conditions(query))
         total, upper_bound = self._connection.execute(counted).one()
         return total, Cursor(upper_bound or 0)
 
     def chunk(
         self, query: PackageQuery, cursor: Cursor, skip: int, size: int
     ) -> tuple[list[Package], Cursor]:
-        where = [*_where(query), _P.c.pk <= cursor.upper_bound]
+        where = [*search.conditions(query), _P.c.pk <= cursor.upper_bound]
         if cursor.id is not None:
-            where.append(_after(query, cursor, cursor.id))
-        statement = _ordered(select(*SHOWN).where(*where), query).offset(skip).limit(size)
+            where.append(search.after(query, cursor, cursor.id))
+        statement = search.ordered(select(*SHOWN).where(*where), query).offset(skip).limit(size)
         values = [package_of(row) for row in self._connection.execute(statement)]
         if values:
             last = values[-1]
@@ -181,39 +180,6 @@ class PackageRows:
                 yield package_of(row), _entry(row)
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{row.package_id}: {error}") from error
-
-
-def _where(query: PackageQuery) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
-    listed = {_P.c.source: query.sources, _P.c.sha256: query.hashes, _P.c.package_id: query.ids}
-    where += [column.in_(values) for column, values in listed.items() if values]
-    folds = {_P.c.id_folded: query.id_contains, _P.c.name_folded: query.name_contains}
-    where += [holds(column, folded(part)) for column, part in folds.items() if part]
-    exact = {_P.c.name: query.name, _P.c.version: query.version, _P.c.has_sbom: query.has_sbom}
-    where += [column == value for column, value in exact.items() if value is not None]
-    if query.hardware_ids:
-        where.append(_P.c.pk.in_(select(_H.c.pk).where(_H.c.hardware_id.in_(query.hardware_ids))))
-    if query.external:
-        where.append(~_OWN)
-    return where
-
-
-def _ordered(statement: Select[Any], query: PackageQuery) -> Select[Any]:
-    columns = [_P.c.package_id, _P.c.source]
-    if query.sort_by == "CreatedAt":
-        columns.insert(0, _P.c.created_at)
-    return statement.order_by(*(column.asc() if query.ascending else column.desc() for column in columns))
-
-
-def _after(query: PackageQuery, cursor: Cursor, last_id: str) -> ColumnElement[bool]:
-    """The rows that come after the last one handed out, in the order of the query."""
-    place, last = tuple_(_P.c.package_id, _P.c.source), (last_id, cursor.source)
-    beyond_id = place > last if query.ascending else place < last
-    if query.sort_by == "Filename":
-        return beyond_id
-    created = _P.c.created_at
-    beyond = created > cursor.created_at if query.ascending else created < cursor.created_at
-    return or_(beyond, and_(created == cursor.created_at, beyond_id))
 
 
 def package_values(package: Package, shelf: str, entry: Entry) -> dict[str, Any]:
@@ -246,7 +212,7 @@ def _mutable(package: Package, entry: Entry) -> dict[str, Any]:
     return {
         "hardware_ids": list(package.hardware_ids),
         "uri": package.uri,
-        "comment": package.comment,
+        "comment": _kept_text(package.comment),
         "meta": None if package.meta is None else json.dumps(package.meta, ensure_ascii=False),
         "has_sbom": package.has_sbom,
         "updated_at": package.updated_at,
@@ -255,6 +221,17 @@ def _mutable(package: Package, entry: Entry) -> dict[str, Any]:
         "entry_tuf": None if entry.tuf is entry.uptane else entry.tuf,
         "entry_olpc": None if entry.olpc is entry.tuf else entry.olpc,
     }
+
+
+def _kept_text(text: str | None) -> str | None:
+    """PostgreSQL keeps no U+0000: what has one is kept as JSON behind a mark."""
+    if text is not None and ("\0" in text or text.startswith(_MARK)):
+        return _MARK + json.dumps(text)
+    return text
+
+
+def _text_of(kept: str | None) -> str | None:
+    return json.loads(kept[1:]) if kept is not None and kept.startswith(_MARK) else kept
 
 
 def _content(row: Row[Any]) -> Content:
@@ -267,20 +244,23 @@ def _content(row: Row[Any]) -> Content:
     )
 
 
-def package_of(row: Row[Any]) -> Package:
+def package_of(row: Sequence[Any]) -> Package:
+    """From a row that begins with the columns of SHOWN; by place, since long lists are made of these."""
+    _pk, source, package_id, name, version, form, sha256, length, location, uploaded = row[:10]
+    hardware_ids, uri, comment, meta, created_at, updated_at, revision = row[10:17]
     return Package(
-        id=PackageId(row.package_id),
-        name=PackageName(row.name),
-        version=PackageVersion(row.version),
-        content=_content(row),
-        hardware_ids=tuple(map(HardwareId, row.hardware_ids)),
-        uri=row.uri,
-        comment=row.comment,
-        meta=None if row.meta is None else json.loads(row.meta),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        revision=row.revision,
-        source=SourceName(row.source),
+        PackageId(package_id),
+        PackageName(name),
+        PackageVersion(version),
+        Content(_FORMATS[form], Sha256(sha256), length, frozenset(map(HardwareId, uploaded)), location),
+        tuple(map(HardwareId, hardware_ids)),
+        uri,
+        _text_of(comment),
+        None if meta is None else msgspec.json.decode(meta),
+        created_at,
+        updated_at,
+        revision,
+        SourceName(source),
     )
 
 

@@ -76,6 +76,8 @@ packages = Table(
     Index("packages_by_creation", "created_at", "package_id", "source"),
     Index("packages_by_source", "source", "created_at", "package_id"),
     Index("packages_by_name", "name"),
+    # Narrow beside the rows: a search for a part of a name reads this and not the whole table.
+    Index("packages_folded", "name_folded", "id_folded"),
     Index("packages_by_sha256", "sha256"),
     Index("packages_by_revision", "revision"),
     sqlite_autoincrement=True,

@@ -114,7 +114,8 @@ class PackageId(str):
     @classmethod
     def lookup(cls, raw: str) -> Self:
         """An id to look for: normalised, not checked, since an impossible id is simply not found."""
-        return cls(unicodedata.normalize("NFC", raw))
+        # PostgreSQL takes no U+0000; U+0001 is in no name either.
+        return cls(unicodedata.normalize("NFC", raw).replace("\0", "\1"))
 
 
 class HardwareId(str):

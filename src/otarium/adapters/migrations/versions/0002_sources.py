@@ -65,6 +65,7 @@ def upgrade() -> None:
             packages.add_column(source, insert_after="pk")
             packages.create_unique_constraint("one_package_per_source", ["package_id", "source"])
     op.create_index("packages_by_creation", "packages", ["created_at", "package_id", "source"])
+    op.create_index("packages_folded", "packages", ["name_folded", "id_folded"])
     op.create_index("packages_by_source", "packages", ["source", "created_at", "package_id"])
 
 
