@@ -226,6 +226,7 @@ def web_app(settings: Settings) -> "Asgi":
         health=Health(repository.catalog, repository.blobs, metadata, repository.clock),
         readers=ThreadPoolExecutor(http.reader_threads, "reader"),
         writers=ThreadPoolExecutor(http.upload_threads, "upload"),
+        listers=ThreadPoolExecutor(http.list_threads, "list"),
         admission=Admission(uploads.max_uploads),
         pace=Pace(uploads.upload_idle_seconds, uploads.upload_min_rate),
         base_url=http.base_url,

@@ -86,6 +86,7 @@ class HttpSettings(BaseSettings):
         default="/auth/realms/ota-users/protocol/openid-connect/token", description="OTARIUM_TOKEN_PATH"
     )
     reader_threads: int = Field(default=8, ge=1, le=256, description="OTARIUM_READER_THREADS")
+    list_threads: int = Field(default=2, ge=1, le=256, description="OTARIUM_LIST_THREADS")
     upload_threads: int = Field(default=8, ge=1, le=256, description="OTARIUM_UPLOAD_THREADS")
     drain_seconds: int = Field(default=25, ge=0, description="OTARIUM_DRAIN_SECONDS")
 

@@ -59,9 +59,9 @@ async def get_packages(request: HttpRequest, reader: Actor, web: Web) -> Respons
     asked = wire.query(request.scope["query_string"], wire.ListQuery)
     query, spell = asked.to_domain(), _spell(request, web)
     if asked.limit > web.page_size:
-        total, chunks = await web.reading(web.packages.walk, reader, query)
+        total, chunks = await web.listing(web.packages.walk, reader, query)
         return Stream(_streamed(web, query, total, _texts(chunks, package_out, spell)), media_type=JSON)
-    page = await web.reading(web.packages.search, reader, query)
+    page = await web.listing(web.packages.search, reader, query)
     values = [package_out(package, spell) for package in page.values]
     return json_answer(PageOut(values, page.total, query.offset, query.limit))
 
@@ -82,7 +82,7 @@ async def _streamed(
     """The page as JSON text."""
     yield b'{"values":['
     first = True
-    while (text := await web.reading(next, texts, None)) is not None:
+    while (text := await web.listing(next, texts, None)) is not None:
         yield b"" if first else b","
         # The web server holds back by messages, so they are small: a slow reader fills no memory.
         for start in range(0, len(text), _PIECE_BYTES):
@@ -194,10 +194,10 @@ async def get_packages_external(request: HttpRequest, reader: Actor, web: Web) -
     query = wire.query(request.scope["query_string"], wire.ExternalListQuery).to_domain()
     spell = _spell(request, web)
     if query.limit > web.page_size:
-        total, chunks = await web.reading(web.packages.walk, reader, query)
+        total, chunks = await web.listing(web.packages.walk, reader, query)
         texts = _texts(chunks, external_package_out, spell)
         return Stream(_streamed(web, query, total, texts), media_type=JSON)
-    page = await web.reading(web.packages.search, reader, query)
+    page = await web.listing(web.packages.search, reader, query)
     values = [external_package_out(package, spell) for package in page.values]
     return json_answer(ExternalPageOut(values, page.total, query.offset, query.limit))
 

@@ -39,6 +39,7 @@ class Web:
     health: Health
     readers: Executor
     writers: Executor
+    listers: Executor
     admission: Admission
     pace: Pace
     base_url: str
@@ -57,6 +58,11 @@ class Web:
 
     async def reading(self, call: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.readers, call, *arguments)
+
+    async def listing(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Pages are made by Python alone: more threads than a few only take the interpreter from one another,
+        and in the pool of readers they would keep devices waiting."""
+        return await asyncio.get_running_loop().run_in_executor(self.listers, call, *arguments)
 
     async def writing(self, call: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.writers, call, *arguments)
