@@ -25,7 +25,7 @@ LARGE = 20_000
 SOURCES = 20
 EACH = 5_000
 SECONDS = 3
-PATIENCE = 20.0
+PATIENCE = 10.0
 AS_QUICK = ("any", "sorted")
 """The kinds of pages with a target: of the others more packages match, and matches are counted."""
 MIB = 1024 * 1024

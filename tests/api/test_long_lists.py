@@ -73,8 +73,9 @@ def test_no_transaction_is_open_while_a_slow_reader_is_sent_a_list(many):
         slow_list(connection, many)
         upload(many, "during", "1", b"x")  # something newer than what the reader sees
         with closing(sqlite3.connect(many.data_dir / "catalog.sqlite", timeout=5)) as catalog:
-            busy, logged, moved = catalog.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-        assert (busy, moved) == (0, logged)  # a reader's open transaction would hold pages back
+            tries = [catalog.execute("PRAGMA wal_checkpoint(FULL)").fetchone() for _ in range(5)]
+        # A reader's open transaction would hold pages back each time, the server's own looks pass.
+        assert any((busy, moved) == (0, logged) for busy, logged, moved in tries)
         assert len(rest_of_list(connection)["values"]) >= COUNT
     delete(many, "during-1")
 

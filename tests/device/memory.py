@@ -20,6 +20,7 @@ class Memory:
         self.growth = 0
 
     def __enter__(self) -> "Memory":
+        self._members = [status for status in Path("/proc").glob("[0-9]*/status") if self._is_member(status)]
         self._before = self._resident()
         self._thread.start()
         return self
@@ -28,14 +29,15 @@ class Memory:
         self._done.set()
         self._thread.join()
 
+    def _is_member(self, status: Path) -> bool:
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            return os.getpgid(int(status.parent.name)) == self._group
+        return False
+
     def _sample(self) -> None:
         while not self._done.wait(0.01):
             self.growth = max(self.growth, self._resident() - self._before)
 
     def _resident(self) -> int:
-        kib = 0
-        for status in Path("/proc").glob("[0-9]*/status"):
-            with contextlib.suppress(OSError):  # it ended meanwhile
-                if os.getpgid(int(status.parent.name)) == self._group:
-                    kib += int(re.search(r"VmRSS:\s+(\d+)", status.read_text())[1])
-        return kib * 1024
+        found = (re.search(r"VmRSS:\s+(\d+)", status.read_text()) for status in self._members)
+        return sum(int(match[1]) for match in found) * 1024
