@@ -11,7 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 
 from otarium.domain import errors
@@ -47,6 +47,15 @@ class _Got:
         return live is None or live.vouched or live.sha256 != file.sha256
 
 
+@dataclass(slots=True, eq=False)
+class _Run:
+    """One fetch under way; `asked` once somebody waits for it, not the schedule alone."""
+
+    name: SourceName
+    asked: bool
+    answer: "Future[Source]" = field(default_factory=Future)
+
+
 class Refreshing:
     """Owns the threads that fetch."""
 
@@ -69,7 +78,7 @@ class Refreshing:
         self._vault = vault
         self._clock = clock
         self._jitter = jitter
-        self._running: dict[SourceName, Future[Source]] = {}
+        self._running: dict[SourceName, _Run] = {}
         self._lock = threading.Lock()
 
     def refresh(self, actor: Actor, name: SourceName) -> "Future[Source]":
@@ -91,32 +100,48 @@ class Refreshing:
         """One thread for each source that is being fetched: a silent publisher keeps nobody else waiting,
         and nobody waits for it when the server stops."""
         with self._lock:
-            running = self._running.get(name)
-            if running is not None:
-                return running
-            started = self._running[name] = Future()
-        threading.Thread(target=self._run, args=(name, asked, started), name="refresh", daemon=True).start()
-        return started
+            run = self._running.get(name)
+            if run is not None:
+                run.asked = run.asked or asked
+                return run.answer
+            run = self._running[name] = _Run(name, asked)
+        threading.Thread(target=self._run, args=(run,), name="refresh", daemon=True).start()
+        return run.answer
 
-    def _run(self, name: SourceName, asked: bool, answer: "Future[Source]") -> None:
+    def _run(self, run: _Run) -> None:
         ended: Source | Exception
         try:
-            ended = self._refresh(name, asked)
+            ended = self._refresh(run)
         except Refusal as refusal:
             # Its frames hold the whole file; whoever asked needs the reason alone.
             ended = refusal.with_traceback(None)
-            log.info("source %s is not refreshed: %s", name, refusal)
+            log.info("source %s is not refreshed: %s", run.name, refusal)
         except Exception as error:
             ended = error
-            log.exception("refreshing the source %s failed", name)
+            log.exception("refreshing the source %s failed", run.name)
         with self._lock:
-            del self._running[name]
+            self._end(run)
         if isinstance(ended, Exception):
-            answer.set_exception(ended)
+            run.answer.set_exception(ended)
         else:
-            answer.set_result(ended)
+            run.answer.set_result(ended)
 
-    def _refresh(self, name: SourceName, asked: bool) -> Source:
+    def _end(self, run: _Run) -> None:
+        """Whoever asks from now on starts another one."""
+        if self._running.get(run.name) is run:
+            del self._running[run.name]
+
+    def _has_nothing_to_do(self, run: _Run, source: Source) -> bool:
+        """Whether a scheduled run came too late. Then it is over at once: nobody may join it who asks for
+        a fetch."""
+        with self._lock:
+            idle = not run.asked and source.next_refresh > self._clock.now()
+            if idle:
+                self._end(run)
+            return idle
+
+    def _refresh(self, run: _Run) -> Source:
+        name = run.name
         attempts = self._read(name).attempts
         with self._locks.held(name):
             source = self._read(name)
@@ -124,7 +149,7 @@ class Refreshing:
                 raise Conflict(f"The source {name} is disabled; enable it to refresh it.")
             if source.attempts != attempts:
                 return _outcome_of_another(source)
-            if not asked and source.next_refresh > self._clock.now():
+            if self._has_nothing_to_do(run, source):
                 return source
             try:
                 got = self._fetch(source)
