@@ -83,7 +83,7 @@ class CommandLine:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=self._environment({"TERM": "xterm-256color"} | env),
+            env=self._environment({"TERM": "xterm-256color", "COLUMNS": str(columns)} | env),
             cwd=self.folder,
         )
         os.close(slave)
