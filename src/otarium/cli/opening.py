@@ -24,6 +24,10 @@ MasterKeyFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 
+_EXTRAS = {"psycopg": "server,postgresql", "obstore": "server,objects", "securesystemslib": "kms"}
+"""What brings a module that is missing; everything else comes with the server."""
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Failures as one line on stderr and exit code 1. Files made inside are the owner's alone."""
@@ -38,8 +42,9 @@ def told() -> Iterator[None]:
         typer.echo(f"otarium: {error.strerror or error}{where}", err=True)
         raise typer.Exit(1) from None
     except ModuleNotFoundError as error:
-        needed = f"this command needs the server ({error.name} is missing)"
-        typer.echo(f"otarium: {needed}: pip install 'otarium[server]'", err=True)
+        extra = _EXTRAS.get((error.name or "").partition(".")[0], "server")
+        needed = f"this command needs {error.name}, which is missing"
+        typer.echo(f"otarium: {needed}: pip install 'otarium[{extra}]'", err=True)
         raise typer.Exit(1) from None
     finally:
         os.umask(umask)
