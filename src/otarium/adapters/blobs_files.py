@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from types import TracebackType
 from otarium.domain.errors import StorageFull, Unavailable
 from otarium.domain.names import Sha256
 
+_LOCKED_WITHIN = 5.0
 _WRITEBACK_BYTES = 16 * 1024 * 1024
 
 
@@ -35,11 +37,14 @@ class FileBlobStore:
             (self._root / f"{first:02x}").mkdir(exist_ok=True, mode=0o700)
 
     def clear_abandoned(self) -> None:
-        """Remove what is staged by workers that were killed: nobody holds its lock any more."""
+        """Remove what is staged by workers that were killed: nobody holds its lock any more. What was made
+        just now may be on its way to its lock."""
+        before = time.time() - _LOCKED_WITHIN
         for path in self._staging.iterdir():
             with suppress(FileNotFoundError), path.open("rb") as file, suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+                if os.fstat(file.fileno()).st_mtime < before:
+                    path.unlink()
 
     def stage(self) -> "FileStagedBlob":
         with _full_disk_is_a_refusal():
