@@ -32,6 +32,7 @@ from otarium.cli.source_options import (
     read_bundle,
     renamed,
 )
+from otarium.domain.names import SourceName
 
 if TYPE_CHECKING:
     from otarium.bootstrap import Repository
@@ -71,8 +72,6 @@ class _Open:
     now: int
 
     def show(self, name: str, as_json: bool) -> None:
-        from otarium.domain.names import SourceName
-
         sources_shown.one(self.sources.show(self.actor, SourceName.lookup(name)), self.now, as_json)
 
 
@@ -127,13 +126,13 @@ def source_add(
     """
     with _administered(data_dir, master_key_file) as opened_:
         from otarium.domain.errors import SourceRefused
-        from otarium.services.source_documents import new_source
+        from otarium.services.source_documents import MEMBER_OF, new_source
 
         if bundle and (key or path or threshold is not None):
             raise typer.BadParameter("a bundle says its own keys, paths and threshold")
         document = renamed(read_bundle(bundle), name) if bundle else made_bundle(name, key, path, threshold)
         edits = edits_of(url, tuf_url, targets_url, friendly_name, every, insecure, redirects, vouch)
-        document |= {sources_shown.WIRE_NAMES[name]: value for name, value in edits.items()}
+        document |= {MEMBER_OF[name]: value for name, value in edits.items()}
         document |= {"headers": headers_of(header)} if header else {}
         document |= {"acceptOverlap": True} if yes else {}
         source = opened_.sources.add(opened_.actor, new_source(document)).result()
@@ -192,8 +191,6 @@ def source_refresh(
 ) -> None:
     """Fetch a source now; exit 1 with the reason when its list is not taken over."""
     with _administered(data_dir, master_key_file) as opened_:
-        from otarium.domain.names import SourceName
-
         opened_.refreshing.refresh(opened_.actor, SourceName.lookup(name)).result()
         opened_.show(name, as_json)
 
@@ -213,8 +210,6 @@ def source_enable(name: Name, data_dir: DataDir = None, master_key_file: MasterK
 def source_remove(name: Name, data_dir: DataDir = None, master_key_file: MasterKeyFile = None) -> None:
     """Stop trusting a publisher. Versions seen are kept: under this name it can only come back above them."""
     with _administered(data_dir, master_key_file) as opened_:
-        from otarium.domain.names import SourceName
-
         opened_.sources.remove(opened_.actor, SourceName.lookup(name)).result()
 
 
@@ -225,8 +220,6 @@ def source_order(
 ) -> None:
     """Set the order in which devices search sources; packages of our own always come first."""
     with _administered(data_dir, master_key_file) as opened_:
-        from otarium.domain.names import SourceName
-
         opened_.sources.reorder(opened_.actor, [SourceName.lookup(name) for name in names]).result()
 
 
@@ -243,7 +236,6 @@ def source_bundle(
 ) -> None:
     """Print the bundle by which another repository trusts this one's own packages, live."""
     with told():
-        from otarium.domain.names import SourceName
         from otarium.services.source_documents import own_bundle
 
         repository = opened(data_dir, master_key_file)
@@ -266,6 +258,4 @@ def _served_at(repository: "Repository") -> str:
 
 
 def _edit(opened_: _Open, name: str, edits: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-    from otarium.domain.names import SourceName
-
     opened_.sources.edit(opened_.actor, SourceName.lookup(name), edits, headers).result()

@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from otarium.domain.sources import Source
     from otarium.services.sources import Shown
 
-WIRE_NAMES = {
-    "uri": "fetchUrl",
-    "tuf_uri": "tufFetchUrl",
-    "targets_uri": "targetsUrl",
-    "friendly_name": "friendlyName",
-    "interval": "interval",
-    "insecure": "insecure",
-    "redirects": "followRedirects",
-    "vouch": "vouch",
-}
-"""How bundles name the members of Fetching."""
 _STYLES = {"fresh": "green", "expiring": "yellow", "expired": "bold red", "refused": "bold red"}
 _COLUMNS = ("name", "state", "expires", "fetched", "dialects", "url")
 

@@ -26,8 +26,7 @@ SIGNATURES = 32
 _METHODS = ("ed25519", "rsassa-pss", "rsassa-pss-sha256")
 _SCHEMES = {"ed25519": "ed25519", "rsa": "rsassa-pss-sha256", "ecdsa": "ecdsa-sha2-nistp256"}
 _RSA_BITS = (2048, 3072, 4096)
-_ED25519 = re.compile(r"[0-9a-f]{64}")
-_HASH_LIKE = re.compile(r"[0-9a-f]{64}")
+_HEX_64 = re.compile(r"[0-9a-f]{64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _Public = Ed25519PublicKey | rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -73,7 +72,7 @@ class PublisherKey:
 def _load(kind: str, public: str) -> _Public:
     """Raises Invalid, ValueError or UnsupportedAlgorithm."""
     if kind == "ed25519":
-        if not _ED25519.fullmatch(public):
+        if not _HEX_64.fullmatch(public):
             raise ValueError("not 64 hexadecimal digits")
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
     if "BEGIN PUBLIC KEY" not in public:
@@ -127,12 +126,12 @@ def parse_key(stated: object, key_id: str | None = None) -> PublisherKey:
         _load(_kind(stated), public)
     except (ValueError, UnsupportedAlgorithm):
         raise Invalid(f"The public part of a key of keytype {_kind(stated)} cannot be read.") from None
-    known = key_ids(stated, keyval["public"])
+    known = key_ids(stated)
     if key_id is None:
         key_id = known[0]
     elif not _KEY_ID.fullmatch(key_id):
         raise Invalid(f"The key id {key_id!a:.80} is not allowed.")
-    elif _HASH_LIKE.fullmatch(key_id) and key_id not in known:
+    elif _HEX_64.fullmatch(key_id) and key_id not in known:
         raise Invalid(f"The key id {key_id} is not the hash of its key; ask the publisher for the right key.")
     return PublisherKey(key_id, _kind(stated), public)
 
@@ -149,9 +148,10 @@ def key_of_pem(text: str) -> PublisherKey:
     return parse_key({"keytype": kind, "keyval": {"public": text}})
 
 
-def key_ids(stated: Mapping[str, Any], public: str) -> tuple[str, ...]:
+def key_ids(stated: Mapping[str, Any]) -> tuple[str, ...]:
     """Every id that publishers' tools give a key: ota-tuf hashes its DER form, Uptane's tools the public part
     as JSON, TUF the key object."""
+    public = stated["keyval"]["public"]
     bare = {"keytype": stated["keytype"], "keyval": {"public": public}}
     kind = str(stated["keytype"]).lower()
     schemes = (stated.get("scheme"), _SCHEMES.get(kind))

@@ -214,14 +214,14 @@ def _trusted_keys(keys: object, stated: object) -> dict[str, PublisherKey]:
 def _every_id(keys: list[Any]) -> dict[str, PublisherKey]:
     """Publishers' tools name one key in several ways; where no ids are stated, each of them is taken."""
     parsed = [(parse_key(key), key) for key in keys]
-    ids = [(one, key_id) for one, key in parsed for key_id in key_ids(key, key["keyval"]["public"])]
+    ids = [(one, key_id) for one, key in parsed for key_id in key_ids(key)]
     return {key_id: replace(key, key_id=key_id) for key, key_id in ids}
 
 
 def _is_id_of(key: object, key_id: str) -> bool:
     """Whether it is a hash of this key. Ids that are none cannot be told in a list: use an object of keys."""
     parse_key(key)
-    return isinstance(key, dict) and key_id in key_ids(key, key["keyval"]["public"])
+    return isinstance(key, dict) and key_id in key_ids(key)
 
 
 def same_origin(one: str, other: str) -> bool:

@@ -54,14 +54,26 @@ def _delegates(targets: SignedRole) -> bool:
     return b'"delegations":{' in signed[:100]
 
 
-_MEMBERS: dict[str, tuple[str, type | tuple[type, ...]]] = {
-    "tufFetchUrl": ("tuf_uri", (str, type(None))),
-    "targetsUrl": ("targets_uri", (str, type(None))),
-    "friendlyName": ("friendly_name", (str, type(None))),
-    "interval": ("interval", int),
-    "insecure": ("insecure", bool),
-    "followRedirects": ("redirects", bool),
-    "vouch": ("vouch", bool),
+MEMBER_OF = {
+    "uri": "fetchUrl",
+    "tuf_uri": "tufFetchUrl",
+    "targets_uri": "targetsUrl",
+    "friendly_name": "friendlyName",
+    "interval": "interval",
+    "insecure": "insecure",
+    "redirects": "followRedirects",
+    "vouch": "vouch",
+    "enabled": "enabled",
+}
+"""How documents name the members of Fetching."""
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "tuf_uri": (str, type(None)),
+    "targets_uri": (str, type(None)),
+    "friendly_name": (str, type(None)),
+    "interval": int,
+    "insecure": bool,
+    "redirects": bool,
+    "vouch": bool,
 }
 
 
@@ -72,7 +84,8 @@ def new_source(document: Mapping[str, Any]) -> NewSource:
     if not isinstance(url, str):
         raise Invalid("fetchUrl is missing: give the URL of the signed list.")
     fields: dict[str, Any] = {}
-    for member, (name, kind) in _MEMBERS.items():
+    for name, kind in _KINDS.items():
+        member = MEMBER_OF[name]
         value = document.get(member, _ABSENT)
         if value is _ABSENT:
             continue

@@ -82,8 +82,7 @@ class Sources:
             _require_own_key_ids(new.delegation, listed)
             if not new.accept_overlap:
                 _require_no_overlap(tx, new.delegation)
-            before = tx.sources.get(name)
-            files = before.files if before else {}
+            files = next((source.files for source in known if source.name == name), {})
             added_at = max([now, *(file.accepted_at + 1 for file in files.values())])
             position = 1 + max((source.position for source in known), default=0)
             source = Source(
@@ -252,12 +251,14 @@ def _require_no_overlap(tx: Transaction, delegation: Delegation) -> None:
 
 def require_no_confusion(tx: Transaction, name: PackageName, package_id: PackageId) -> None:
     """A new own name that a source's pattern matches needs a yes. Raises Conflict."""
+    if tx.packages.owns_name(name):
+        return
     covering = [
         source.name
         for source in tx.sources.every()
         if source.removed_at is None and source.delegation.covers(package_id)
     ]
-    if covering and not tx.packages.owns_name(name):
+    if covering:
         raise Conflict(
             f"The name of {package_id[:120]!a} is new here, and the source {covering[0]} may publish it too. "
             "Choose another name, or send the header Otarium-Accept-Overlap: true.",

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from otarium.domain.names import SourceName
 from otarium.domain.sources import DEFAULT_INTERVAL
-from otarium.services.source_documents import new_source
+from otarium.services.source_documents import MEMBER_OF, new_source
 from otarium.services.sources import NewSource
 
 Interval = Annotated[int, Meta(description="Seconds between two refreshes")]
@@ -61,14 +61,8 @@ class SourceEditBody(msgspec.Struct, rename="camel"):
 
     def fields(self) -> dict[str, Any]:
         """Members of Fetching by name."""
-        named = {
-            "fetch_url": "uri",
-            "tuf_fetch_url": "tuf_uri",
-            "targets_url": "targets_uri",
-            "follow_redirects": "redirects",
-        }
-        values = {named.get(name, name): getattr(self, name) for name in self.__struct_fields__}
-        return {name: value for name, value in values.items() if name != "headers" and value is not UNSET}
+        given = msgspec.to_builtins(self)
+        return {name: given[member] for name, member in MEMBER_OF.items() if member in given}
 
 
 class SourceOrderBody(msgspec.Struct):
