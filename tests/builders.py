@@ -6,10 +6,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from otarium.domain.keys import PublicKey, Signature
 from otarium.domain.names import HardwareId, PackageId, PackageName, PackageVersion, Sha256
-from otarium.domain.packages import Content, Package, TargetFormat
+from otarium.domain.packages import Content, Entry, Package, TargetFormat
 from otarium.domain.release import Counters, Lifetimes, Release, RoleKeys, build, first_root
 from otarium.domain.roles import ROLE_NAMES, TARGETS
-from otarium.domain.shelves import Shelf
 
 NOW = 1_800_000_000
 LIFETIMES = Lifetimes()
@@ -55,8 +54,9 @@ def package(name: str = "app", version: str = "1", **changes: object) -> Package
     return Package(**(made | changes))  # type: ignore[arg-type]
 
 
-def shelf(*packages: Package) -> Shelf:
-    return Shelf(TARGETS).changed({one.id: one.entry() for one in packages})
+def entries(*packages: Package) -> list[Entry]:
+    """In the order in which they are signed."""
+    return [one.entry() for one in sorted(packages, key=lambda one: one.id)]
 
 
 def release(
@@ -64,5 +64,5 @@ def release(
 ) -> Release:
     keys = keys or Keys()
     root = previous.root if previous else first_root(keys.role_keys, now, LIFETIMES, keys.sign)
-    changed = {TARGETS: shelf(*packages)}
+    changed = {TARGETS: entries(*packages)}
     return build(previous, root, changed, Counters(), now, LIFETIMES, keys.sign)

@@ -20,6 +20,7 @@ from otarium.adapters.locks import FileLocks
 from otarium.adapters.views import SharedViews
 from otarium.domain.errors import Broken
 from otarium.domain.release import Lifetimes
+from otarium.domain.shelves import ShelfLimits
 from otarium.services import authority, backup, renewal
 from otarium.services.clients import Clients
 from otarium.services.downloads import Downloads
@@ -30,8 +31,10 @@ from otarium.services.ports import Changes, Clock
 from otarium.services.ports_sources import SourceLocks
 from otarium.services.publishing import Publisher
 from otarium.services.refreshing import Refreshing, leave_tuf
+from otarium.services.shelving import Shelving
 from otarium.services.source_files import SourceFiles
 from otarium.services.sources import Sources
+from otarium.services.uploads import Uploads
 from otarium.services.verify import Verification
 from otarium.settings import MetadataSettings, Settings
 
@@ -75,7 +78,14 @@ class Repository:
         signer = keystore.LocalSigner(authority.keys_of(self.catalog), self.master)
         retention = Retention(settings.kept_seconds, settings.kept_files, settings.kept_bytes)
         lifetimes = _lifetimes(settings)
-        return Publisher(self.catalog, metadata, signer, self.clock, lifetimes, retention), metadata
+        shelving = self.shelving()
+        return Publisher(self.catalog, metadata, signer, self.clock, lifetimes, retention, shelving), metadata
+
+    def shelving(self) -> Shelving:
+        settings = self.settings.metadata
+        return Shelving(
+            ShelfLimits(settings.first_shelf_packages, settings.shelf_packages, settings.layout == "flat")
+        )
 
     def sources(self, publisher: Publisher) -> tuple[Sources, Refreshing]:
         vault = keystore.LocalVault(self.master)
@@ -168,7 +178,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
     publisher, _ = repository.publisher()
     publisher.start()
     try:
-        authority.publish_first(publisher)
+        authority.publish_first(publisher, repository.shelving())
     finally:
         publisher.stop()
     return repository
@@ -200,6 +210,7 @@ def web_app(settings: Settings) -> "Asgi":
         reserve_bytes=uploads.reserve_bytes,
         reuse_deleted_versions=uploads.reuse_deleted_versions,
     )
+    packages = Packages(repository.catalog, repository.blobs, publisher, repository.shelving(), limits)
     sources, refreshing = repository.sources(publisher)
     schedule = _schedule(repository, publisher, metadata, refreshing)
 
@@ -212,7 +223,8 @@ def web_app(settings: Settings) -> "Asgi":
         publisher.stop()
 
     web = Web(
-        packages=Packages(repository.catalog, repository.blobs, publisher, repository.clock, limits),
+        packages=packages,
+        uploads=Uploads(repository.catalog, repository.blobs, packages, limits),
         downloads=Downloads(repository.catalog, repository.clock, settings.metadata.deleted_grace),
         metadata=metadata,
         sources=sources,
@@ -246,7 +258,7 @@ def _schedule(
     interval = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
     return renewal.Schedule(
         [
-            (interval, lambda: renewal.renew(metadata, publisher, repository.clock)),
+            (interval, lambda: renewal.renew(repository.catalog, metadata, publisher, repository.clock)),
             (interval, lambda: leave_tuf(repository.catalog, metadata, publisher, repository.clock)),
             (REFRESH_INTERVAL, refreshing.refresh_due),
             (CHECKPOINT_INTERVAL, repository.catalog.checkpoint),

@@ -137,6 +137,10 @@ class MetadataSettings(BaseSettings):
     kept_seconds: int = Field(default=3600, ge=0, description="OTARIUM_KEPT_SECONDS")
     kept_files: int = Field(default=3, ge=1, description="OTARIUM_KEPT_FILES")
     kept_bytes: int = Field(default=256 * 1024**2, ge=0, description="OTARIUM_KEPT_BYTES")
+    layout: Literal["shelves", "flat"] = Field(default="shelves", description="OTARIUM_LAYOUT")
+    """`flat` keeps all packages in targets.json, for tools that read it themselves."""
+    first_shelf_packages: int = Field(default=1000, ge=1, description="OTARIUM_FIRST_SHELF_PACKAGES")
+    shelf_packages: int = Field(default=1000, ge=1, description="OTARIUM_SHELF_PACKAGES")
     deleted_grace: int = Field(default=3600, ge=0, description="OTARIUM_DELETED_GRACE")
     sweep_interval: float = Field(default=60, gt=0, description="OTARIUM_SWEEP_INTERVAL")
 

@@ -130,15 +130,15 @@ def _settled(changes: Changes) -> int:
 def test_a_version_is_given_once_per_key(catalog: Catalog) -> None:
     made = release(package())
     with catalog.write() as tx:
-        tx.roles.save(made, None)
+        tx.roles.save(made, None, 3)
     with pytest.raises(Exception, match=r"UNIQUE|unique"), catalog.write() as tx:
-        tx.roles.save(made, None)
+        tx.roles.save(made, None, 3)
 
 
 def test_signed_files_come_back_byte_for_byte(catalog: Catalog) -> None:
     made = release(package(meta={"k": "é\n"}), package("b"))
     with catalog.write() as tx:
-        tx.roles.save(made, None)
+        tx.roles.save(made, None, 3)
     with catalog.read() as tx:
         for file in made.files():
             assert tx.roles.file(file.role, file.version) == file
@@ -151,9 +151,9 @@ def test_old_bytes_are_collected_but_their_record_stays(catalog: Catalog) -> Non
     for version in range(1, 8):
         previous, made = made, release(package(version=str(version)), previous=made, now=NOW + version)
         with catalog.write() as tx:
-            tx.roles.save(made, previous)
+            tx.roles.save(made, previous, 3)
     with catalog.write() as tx:
-        tx.roles.collect(NOW + 100, keep=3, cap_bytes=10**9)
+        tx.roles.collect(NOW + 100, cap_bytes=10**9)
     with catalog.read() as tx:
         kept = {(role, version) for role, version, file in tx.roles.records() if file is not None}
         known = {(role, version) for role, version, _ in tx.roles.records()}
@@ -166,24 +166,11 @@ def test_the_cap_collects_young_bytes_too_but_never_the_newest(catalog: Catalog)
     for version in range(1, 8):
         previous, made = made, release(package(version=str(version)), previous=made, now=NOW + version)
         with catalog.write() as tx:
-            tx.roles.save(made, previous)
-            tx.roles.collect(0, keep=3, cap_bytes=0)
+            tx.roles.save(made, previous, 3)
+            tx.roles.collect(0, cap_bytes=0)
     with catalog.read() as tx:
         kept = [version for role, version, file in tx.roles.records() if role == TARGETS and file]
     assert kept == [4, 5, 6, 7]
-
-
-def test_changes_tell_what_was_put_and_taken_since(catalog: Catalog) -> None:
-    with catalog.write() as tx:
-        for name in ("a", "b"):
-            one = package(name, revision=tx.packages.next_revision())
-            tx.packages.add(one, TARGETS, one.entry())
-        tx.packages.remove(package("a"), tx.packages.next_revision(), NOW)
-    with catalog.read() as tx:
-        assert tx.packages.changes(3) == (3, ())
-        revision, moved = tx.packages.changes(0)
-        assert revision == 3
-        assert {(id_, entry is None) for _, id_, entry in moved} == {("a-1", True), ("b-1", False)}
 
 
 def test_a_deleted_package_is_remembered_until_it_comes_back(catalog: Catalog) -> None:

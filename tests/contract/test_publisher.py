@@ -12,12 +12,13 @@ from builders import package
 from otarium.domain.errors import Conflict, PackageNotFound, Unavailable
 from otarium.domain.names import PackageId
 from otarium.domain.packages import Package
-from otarium.domain.roles import TARGETS
+from otarium.domain.shelves import ShelfLimits
 from otarium.services import renewal
 from otarium.services.health import Health
 from otarium.services.metadata import Metadata
 from otarium.services.ports import Transaction
 from otarium.services.publishing import Change, Outcome, Publisher
+from otarium.services.shelving import Shelving
 from repository import Repository
 
 
@@ -36,15 +37,16 @@ def adding(name: str) -> Change[Package]:
             raise Conflict("exists")
         one = package(name, created_at=now, updated_at=now, revision=tx.packages.next_revision())
         one = replace(one, content=replace(one.content, location="https://x.example/"))
-        tx.packages.add(one, TARGETS, one.entry())
-        return Outcome(one, {(TARGETS, one.id): one.entry()})
+        role, signs = Shelving(ShelfLimits()).put(tx, one.name, one.id, one.entry())
+        tx.packages.add(one, role, one.entry())
+        return Outcome(one, signs)
 
     return change
 
 
 def listed(metadata: Metadata) -> set[str]:
     metadata.refresh()
-    raw = metadata.current.shelves[TARGETS].uptane.raw
+    raw = metadata.current.targets.uptane.raw
     return set(json.loads(raw)["signed"]["targets"])
 
 
@@ -147,8 +149,8 @@ def test_what_is_due_is_signed_again_once_however_many_workers_look(repository: 
     (first, metadata), (second, other) = repository.worker(), repository.worker()
     before = metadata.current
     repository.clock.time += 6 * 3600
-    assert renewal.renew(metadata, first, repository.clock)
-    assert not renewal.renew(other, second, repository.clock)
+    assert renewal.renew(repository.opened.catalog, metadata, first, repository.clock)
+    assert not renewal.renew(repository.opened.catalog, other, second, repository.clock)
     assert metadata.current.number == before.number + 1
     assert metadata.current.snapshot == before.snapshot
 
@@ -158,7 +160,7 @@ def test_nothing_ever_expires_over_a_year_and_a_half(repository: Repository) -> 
     numbers = []
     for _ in range(3 * 366):
         repository.clock.time += 86_400 // 2
-        renewal.renew(metadata, publisher, repository.clock)
+        renewal.renew(repository.opened.catalog, metadata, publisher, repository.clock)
         current = metadata.current
         assert min(file.expires for file in current.files()) > repository.clock.time + 3600
         numbers.append((current.root.version, current.number))
@@ -199,10 +201,10 @@ def test_a_worker_that_only_watches_stays_ready(repository: Repository) -> None:
     (first, metadata), (second, other) = repository.worker(), repository.worker()
     for _ in range(6):
         repository.clock.time += 6 * 3600
-        renewal.renew(metadata, first, repository.clock)
+        renewal.renew(repository.opened.catalog, metadata, first, repository.clock)
     opened = repository.opened
     assert Health(opened.catalog, opened.blobs, other, repository.clock).ready().problems == ()
-    assert not renewal.renew(other, second, repository.clock)
+    assert not renewal.renew(repository.opened.catalog, other, second, repository.clock)
 
 
 def test_the_publisher_outlives_a_failure_after_the_commit(

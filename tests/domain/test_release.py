@@ -4,16 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from builders import LIFETIMES, NOW, Keys, package, release, shelf
+from builders import LIFETIMES, NOW, Keys, entries, package, release
 from otarium.domain import release as releases
 from otarium.domain.errors import Broken
 from otarium.domain.packages import timestamp
 from otarium.domain.release import Counters
 from otarium.domain.roles import TARGETS, Dialect, Header, listed_versions
-from otarium.domain.shelves import Shelf
 from otarium.domain.verification import Untrusted, Verified, verify_file, verify_listed, verify_roots
 
 
@@ -21,7 +18,7 @@ def verified(made: releases.Release, dialect: Dialect, now: int = NOW) -> Verifi
     """The top-level targets, after the whole chain was checked by our own verifier."""
     trust = verify_roots({1: made.root.in_dialect(dialect).raw}, dialect, now)
     listing = None
-    for file in (made.timestamp, made.snapshot, made.shelves[TARGETS]):
+    for file in (made.timestamp, made.snapshot, made.targets):
         raw = file.in_dialect(dialect).raw
         if listing is not None:
             verify_listed(raw, f"{file.role}.json", listing)
@@ -60,29 +57,42 @@ def test_every_release_raises_snapshot_and_timestamp_and_changed_shelves_only() 
     keys = Keys()
     first = release(package(), keys=keys)
     second = releases.build(first, first.root, {}, Counters(), NOW, LIFETIMES, keys.sign)
-    assert second.shelves == first.shelves
+    assert second.targets == first.targets
     assert second.snapshot.version == first.snapshot.version + 1
     assert second.number == first.number + 1
     third = release(package(version="2"), keys=keys, previous=second)
-    assert third.shelves[TARGETS].version > first.shelves[TARGETS].version
+    assert third.targets.version > first.targets.version
 
 
 def test_shelves_of_one_key_never_share_a_version() -> None:
     keys = Keys()
-    changed = {TARGETS: shelf(package()), "p-0001": Shelf("p-0001"), "p-0002": Shelf("p-0002")}
     root = releases.first_root(keys.role_keys, NOW, LIFETIMES, keys.sign)
+    changed = {TARGETS: entries(package()), "p-0001": [], "p-0002": []}
     made = releases.build(None, root, changed, Counters(), NOW, LIFETIMES, keys.sign)
-    again = releases.build(made, root, {"p-0001": Shelf("p-0001")}, Counters(), NOW, LIFETIMES, keys.sign)
-    versions = [file.version for one in (made, again) for file in one.shelves.values()]
-    assert len(set(versions)) == 4
-    assert listed_versions(again.snapshot) == {role: file.version for role, file in again.shelves.items()}
+    again = releases.build(made, root, {"p-0001": []}, Counters(), NOW, LIFETIMES, keys.sign)
+    versions = {made.targets.version, *made.shelves.values(), *again.shelves.values()}
+    assert len(versions) == 4
+    assert [file.version for file in again.signed_shelves] == [again.shelves["p-0001"]]
+    assert listed_versions(again.snapshot) == {TARGETS: made.targets.version, **again.shelves}
+
+
+def test_a_snapshot_says_nothing_but_the_version_of_a_delegated_shelf() -> None:
+    keys = Keys()
+    root = releases.first_root(keys.role_keys, NOW, LIFETIMES, keys.sign)
+    made = releases.build(
+        None, root, {TARGETS: [], "p-0001": entries(package())}, Counters(), NOW, LIFETIMES, keys.sign
+    )
+    for dialect in Dialect:
+        meta = json.loads(made.snapshot.in_dialect(dialect).raw)["signed"]["meta"]
+        assert meta["p-0001.json"] == {"version": made.shelves["p-0001"]}
+        assert set(meta["targets.json"]) == {"version", "length", "hashes"}
 
 
 def test_versions_stay_above_the_catalog_even_when_memory_is_behind() -> None:
     keys = Keys()
     root = releases.first_root(keys.role_keys, NOW, LIFETIMES, keys.sign)
     floor = Counters(targets=7, snapshot=8, timestamp=9)
-    made = releases.build(None, root, {TARGETS: Shelf(TARGETS)}, floor, NOW, LIFETIMES, keys.sign)
+    made = releases.build(None, root, {TARGETS: []}, floor, NOW, LIFETIMES, keys.sign)
     assert made.counters == Counters(1, 8, 9, 10)
 
 
@@ -134,18 +144,3 @@ def test_a_version_that_devices_cannot_hold_is_never_signed(version: int) -> Non
 def test_times_have_the_only_form_that_every_client_accepts() -> None:
     assert timestamp(0) == "1970-01-01T00:00:00Z"
     assert timestamp(NOW) == "2027-01-15T08:00:00Z"
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abcdé~"), st.booleans()), max_size=30))
-def test_a_shelf_is_always_in_the_order_of_its_ids(steps: list[tuple[str, bool]]) -> None:
-    made, expected = Shelf(TARGETS), dict[str, object]()
-    for name, put in steps:
-        one = package(name)
-        made = made.changed({one.id: one.entry() if put else None})
-        if put:
-            expected[one.id] = one.entry()
-        else:
-            expected.pop(one.id, None)
-        assert list(made.ids) == sorted(expected)
-        assert made.entries() == [expected[key] for key in sorted(expected)]

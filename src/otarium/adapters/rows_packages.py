@@ -48,7 +48,7 @@ SHOWN = [
 """What a Package is made from, in the order in which `package_of` takes it."""
 _FORMATS = {form.value: form for form in TargetFormat}
 _MARK = "\1"
-_ENTRY = [_P.c.entry_uptane, _P.c.entry_tuf, _P.c.entry_olpc]
+ENTRY = [_P.c.entry_uptane, _P.c.entry_tuf, _P.c.entry_olpc]
 
 # Statements of every upload, made once: building one costs more than running it.
 _BY_ID = select(*SHOWN).where(_P.c.package_id == bindparam("id"), _OWN)
@@ -160,24 +160,11 @@ class PackageRows:
             cursor = Cursor(cursor.upper_bound, last.created_at, last.id, last.source)
         return values, cursor
 
-    def changes(self, since: int) -> tuple[int, Sequence[tuple[str, PackageId, Entry | None]]]:
-        revision = self.revision()
-        if revision == since:
-            return revision, ()
-        gone = select(_D.c.shelf, _D.c.package_id).where(_D.c.revision > since)
-        live = select(_P.c.shelf, _P.c.package_id, *_ENTRY).where(_P.c.revision > since)
-        changes: list[tuple[str, PackageId, Entry | None]] = [
-            (row.shelf, PackageId(row.package_id), None) for row in self._connection.execute(gone)
-        ]
-        for row in self._connection.execute(live):
-            changes.append((row.shelf, PackageId(row.package_id), _entry(row)))
-        return revision, changes
-
     def every(self) -> Iterator[tuple[Package, Entry]]:
-        statement = select(*SHOWN, *_ENTRY).where(_OWN).order_by(_P.c.package_id)
+        statement = select(*SHOWN, *ENTRY).where(_OWN).order_by(_P.c.package_id)
         for row in self._connection.execution_options(yield_per=1000).execute(statement):
             try:
-                yield package_of(row), _entry(row)
+                yield package_of(row), entry_of(row)
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{row.package_id}: {error}") from error
 
@@ -264,6 +251,6 @@ def package_of(row: Sequence[Any]) -> Package:
     )
 
 
-def _entry(row: Row[Any]) -> Entry:
+def entry_of(row: Row[Any]) -> Entry:
     tuf = row.entry_uptane if row.entry_tuf is None else row.entry_tuf
     return Entry(row.entry_uptane, tuf, tuf if row.entry_olpc is None else row.entry_olpc)

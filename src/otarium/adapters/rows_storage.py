@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, insert, select, update
 
 from otarium.adapters import tables
 from otarium.domain.errors import Broken
@@ -17,7 +17,25 @@ _B = tables.blobs
 _R = tables.repository
 _BLOB_IS_DYING = select(_B.c.dying).where(_B.c.sha256 == bindparam("sha256"))
 _ADD_BLOB = insert(_B)
-_COLLECTED_AT_ONCE = 64
+_SIZES = (_F.c.role, _F.c.version, _F.c.surplus_at, _F.c.uptane_length, _F.c.tuf_length)
+_KEPT = and_(_F.c.kept, _F.c.surplus_at.is_(None))
+_SURPLUS = (
+    select(*_SIZES)
+    .where(_F.c.role == bindparam("role"), _KEPT)
+    .order_by(_F.c.version.desc())
+    .offset(bindparam("kept"))
+)
+_MARK_SURPLUS = (
+    update(_F)
+    .where(_F.c.role == bindparam("of"), _F.c.version == bindparam("at"))
+    .values(surplus_at=bindparam("now"))
+)
+_OLDEST_SURPLUS = (
+    select(*_SIZES)
+    .where(_F.c.kept, _F.c.surplus_at.is_not(None))
+    .order_by(_F.c.surplus_at, _F.c.version)
+    .limit(64)
+)
 _DROPPED = {"uptane": None, "tuf": None, "shared_tail": None}
 
 
@@ -32,11 +50,12 @@ class RoleRows:
             raise Broken("the catalog has no repository row")
         return Counters(*row)
 
-    def save(self, release: Release, previous: Release | None) -> None:
+    def save(self, release: Release, previous: Release | None, keep: int) -> None:
         known = {(file.role, file.version) for file in previous.files()} if previous else set()
         new = [file for file in release.files() if (file.role, file.version) not in known]
         self._connection.execute(insert(_F), [_file_values(file) for file in new])
-        grown = sum(file.uptane.length + file.tuf.length for file in new)
+        now = release.timestamp.signed_at
+        surplus = sum(self._replace(file.role, keep, now) for file in new if file.role != "root")
         counters = release.counters
         self._connection.execute(
             update(_R).values(
@@ -44,9 +63,16 @@ class RoleRows:
                 targets=counters.targets,
                 snapshot=counters.snapshot,
                 timestamp=counters.timestamp,
-                kept_bytes=_R.c.kept_bytes + grown,
+                kept_bytes=_R.c.kept_bytes + surplus,
             )
         )
+
+    def _replace(self, role: str, keep: int, now: int) -> int:
+        """Mark what has become surplus; its bytes."""
+        found = self._connection.execute(_SURPLUS, {"role": role, "kept": keep + 1}).all()
+        for row in found:
+            self._connection.execute(_MARK_SURPLUS, {"of": role, "at": row.version, "now": now})
+        return sum(row.uptane_length + row.tuf_length for row in found)
 
     def file(self, role: str, version: int) -> RoleFile | None:
         statement = select(_F).where(_F.c.role == role, _F.c.version == version, _F.c.kept)
@@ -57,24 +83,16 @@ class RoleRows:
         statement = select(_F).where(_F.c.role == "root").order_by(_F.c.version)
         return [_file(row) for row in self._connection.execute(statement)]
 
-    def collect(self, signed_before: int, keep: int, cap_bytes: int) -> None:
-        kept_bytes = self._connection.execute(select(_R.c.kept_bytes)).scalar_one()
-        columns = (_F.c.role, _F.c.version, _F.c.signed_at, _F.c.uptane_length, _F.c.tuf_length)
-        oldest = select(*columns).where(_F.c.kept).order_by(_F.c.signed_at, _F.c.version)
+    def collect(self, replaced_before: int, cap_bytes: int) -> None:
+        surplus = self._connection.execute(select(_R.c.kept_bytes)).scalar_one()
         dropped = 0
-        for row in self._connection.execute(oldest.limit(_COLLECTED_AT_ONCE)).all():
-            too_much = kept_bytes - dropped > cap_bytes
-            if row.signed_at >= signed_before and not too_much:
+        for row in self._connection.execute(_OLDEST_SURPLUS).all():
+            if row.surplus_at >= replaced_before and surplus - dropped <= cap_bytes:
                 break
-            if row.role != "root" and self._newer(row.role, row.version, keep + 1) > keep:
-                self._drop_bytes(row.role, row.version)
-                dropped += row.uptane_length + row.tuf_length
+            self._drop_bytes(row.role, row.version)
+            dropped += row.uptane_length + row.tuf_length
         if dropped:
-            self._connection.execute(update(_R).values(kept_bytes=kept_bytes - dropped))
-
-    def _newer(self, role: str, version: int, at_most: int) -> int:
-        newer = select(_F.c.version).where(_F.c.role == role, _F.c.version > version).limit(at_most)
-        return int(self._connection.execute(select(func.count()).select_from(newer.subquery())).scalar_one())
+            self._connection.execute(update(_R).values(kept_bytes=surplus - dropped))
 
     def _drop_bytes(self, role: str, version: int) -> None:
         of_file = and_(_F.c.role == role, _F.c.version == version)

@@ -3,7 +3,8 @@
 A package is this repository's own where `source` is "targets"; the others are what external sources list.
 Times are whole seconds since 1970. Substring filters read the folded columns; `entry_*` is null where
 it equals the form before it; the last bytes of both dialects of a role file are stored once, in
-`shared_tail`, when they are the same.
+`shared_tail`, when they are the same. A role file is surplus, and counted in `kept_bytes`, when it was
+replaced so often that only its age keeps it.
 """
 
 from sqlalchemy import (
@@ -79,7 +80,7 @@ packages = Table(
     # Narrow beside the rows: a search for a part of a name reads this and not the whole table.
     Index("packages_folded", "name_folded", "id_folded"),
     Index("packages_by_sha256", "sha256"),
-    Index("packages_by_revision", "revision"),
+    Index("packages_by_shelf", "shelf", "package_id"),
     sqlite_autoincrement=True,
 )
 
@@ -104,7 +105,6 @@ deleted = Table(
     Column("deleted_at", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Index("deleted_by_sha256", "sha256"),
-    Index("deleted_by_revision", "revision"),
 )
 
 role_files = Table(
@@ -116,6 +116,7 @@ role_files = Table(
     Column("signed_at", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
     Column("kept", Boolean(create_constraint=False), nullable=False),
+    Column("surplus_at", BigInteger),
     Column("uptane_sha256", String(64), nullable=False),
     Column("uptane_length", BigInteger, nullable=False),
     Column("tuf_sha256", String(64), nullable=False),
@@ -126,11 +127,31 @@ role_files = Table(
     UniqueConstraint("signed_by", "version", name="one_version_per_key"),
 )
 Index(
-    "role_files_kept",
-    role_files.c.signed_at,
+    "role_files_surplus",
+    role_files.c.surplus_at,
     role_files.c.version,
     sqlite_where=text("kept"),
     postgresql_where=text("kept"),
+)
+
+shelves = Table(
+    "shelves",
+    metadata,
+    Column("role", String, primary_key=True),
+    Column("first", String, nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("targets", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("due_at", BigInteger),
+    Index("shelves_by_page", "first", "page"),
+)
+
+names = Table(
+    "names",
+    metadata,
+    Column("name", _Text, primary_key=True),
+    Column("shelf", String, nullable=False),
+    Index("names_by_shelf", "shelf"),
 )
 
 sources = Table(

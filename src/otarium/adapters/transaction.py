@@ -8,8 +8,11 @@ from sqlalchemy import Connection, insert, update
 from otarium.adapters import tables
 from otarium.adapters.rows_access import CredentialRows, JournalRows, KeyTable
 from otarium.adapters.rows_packages import PackageRows
+from otarium.adapters.rows_shelves import ShelfRows
 from otarium.adapters.rows_sources import SourceRows
 from otarium.adapters.rows_storage import BlobRows, RoleRows
+from otarium.domain.roles import TARGETS
+from otarium.domain.shelves import Shelf
 
 
 class SqlTransaction:
@@ -24,11 +27,13 @@ class SqlTransaction:
         self.journal = JournalRows(connection)
         self.keys = KeyTable(connection)
         self.sources = SourceRows(connection)
+        self.shelves = ShelfRows(connection)
 
     def create_repository(self, at: int) -> None:
         counters = dict.fromkeys(("revision", "root", "targets", "snapshot", "timestamp", "kept_bytes"), 0)
         row = insert(tables.repository).values(namespace="default", created_at=at, **counters)
         self._connection.execute(row)
+        self.shelves.open(Shelf(TARGETS, TARGETS))
 
     def probe(self) -> None:
         same = tables.repository.c.revision

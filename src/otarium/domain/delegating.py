@@ -1,14 +1,14 @@
-"""What this repository's own targets and snapshot say of external package sources.
+"""What this repository's own targets and snapshot say of delegated roles: shelves, then sources.
 
 A source is delegated to only while there is a live file of it in that dialect, so one without content
 disturbs nobody. Order is the operator's; nothing is terminating, and our own packages come first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from otarium.domain.delegation import SourceFile
-from otarium.domain.release import Others
+from otarium.domain.release import Delegated
 from otarium.domain.roles import Dialect, Line
 from otarium.domain.sources import LEAVES_TUF_SECONDS, Source
 
@@ -70,9 +70,17 @@ def lines(sources: Iterable[Source], dialect: Dialect) -> dict[str, Line]:
     }
 
 
-def others(sources: Sequence[Source], now: int) -> Others:
-    """What a release says of sources."""
-    return Others(
-        {dialect: delegations(sources, dialect, now) for dialect in Dialect},
+def delegated(shelves: Mapping[str, Any] | None, sources: Sequence[Source], now: int) -> Delegated:
+    """What a release says of delegated roles; `shelves` is the `delegations` member of our own ones, None
+    where targets.json is not signed anew."""
+
+    def joined(dialect: Dialect) -> Mapping[str, Any] | None:
+        theirs = delegations(sources, dialect, now) or {"keys": {}, "roles": []}
+        ours = shelves or {"keys": {}, "roles": []}
+        roles = [*ours["roles"], *theirs["roles"]]
+        return {"keys": ours["keys"] | theirs["keys"], "roles": roles} if roles else None
+
+    return Delegated(
+        {dialect: joined(dialect) for dialect in Dialect},
         {dialect: lines(sources, dialect) for dialect in Dialect},
     )

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from otarium.domain import roles
 from otarium.domain.keys import PublicKey, Sign
+from otarium.domain.packages import Entry
 from otarium.domain.roles import TARGETS, Delegations, Header, Lines, RoleFile
-from otarium.domain.shelves import Shelf
 
 DAY = 86_400
 
@@ -49,28 +49,38 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What devices see at one moment. `number` orders releases; it is the timestamp's version."""
+    """What devices see at one moment. `number` orders releases; it is the timestamp's version.
+
+    The files of delegated shelves may be many and large: a release knows their versions, and holds those
+    that were signed for it in the process that did.
+    """
 
     root: RoleFile
-    shelves: Mapping[str, RoleFile]
+    targets: RoleFile
     snapshot: RoleFile
     timestamp: RoleFile
     counters: Counters
+    shelves: Mapping[str, int] = field(default_factory=dict)
+    """The version of every delegated shelf that ever was."""
+    signed_shelves: Sequence[RoleFile] = ()
 
     @property
     def number(self) -> int:
         return self.timestamp.version
 
     def files(self) -> Iterable[RoleFile]:
+        """Those that are here."""
         yield self.root
-        yield from self.shelves.values()
+        yield self.targets
+        yield from self.signed_shelves
         yield self.snapshot
         yield self.timestamp
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
-    """What a release says of files that this repository did not sign."""
+class Delegated:
+    """What a release says of delegated roles: who may sign what, and the snapshot lines of other
+    publishers' files."""
 
     delegations: Delegations = field(default_factory=dict)
     lines: Lines = field(default_factory=dict)
@@ -107,49 +117,47 @@ def next_root(current: RoleFile, keys: RoleKeys, now: int, lifetimes: Lifetimes,
 def build(
     previous: Release | None,
     root: RoleFile,
-    changed: Mapping[str, Shelf],
+    changed: Mapping[str, Sequence[Entry]],
     counters: Counters,
     now: int,
     lifetimes: Lifetimes,
     sign: Sign,
-    others: Others | None = None,
+    delegated: Delegated | None = None,
 ) -> Release:
-    """Sign the shelves in `changed`, then snapshot, then timestamp.
+    """Sign the shelves in `changed`, each with its entries in the order of their ids, then snapshot, then
+    timestamp.
 
     `counters` is the floor: every new version is above it and above the previous release's.
     """
-    others = others or Others()
+    delegated = delegated or Delegated()
     counters = replace(counters.at_least(previous.counters) if previous else counters, root=root.version)
-    shelves = dict(previous.shelves) if previous else {}
-    for role, shelf in sorted(changed.items()):
+    signed = {}
+    for role, entries in sorted(changed.items()):
         counters = replace(counters, targets=counters.targets + 1)
         header = Header(role, counters.targets, now, now + lifetimes.targets)
-        delegations = others.delegations if role == TARGETS else None
-        shelves[role] = roles.targets(header, shelf.entries(), sign, delegations)
-    if TARGETS not in shelves:
+        delegations = delegated.delegations if role == TARGETS else None
+        signed[role] = roles.targets(header, entries, sign, delegations)
+    targets = signed.pop(TARGETS, previous.targets if previous else None)
+    if targets is None:
         raise ValueError("the first release needs the top-level shelf")
+    shelves = dict(previous.shelves) if previous else {}
+    shelves |= {role: file.version for role, file in signed.items()}
     counters = replace(counters, snapshot=counters.snapshot + 1)
     header = Header("snapshot", counters.snapshot, now, now + lifetimes.snapshot)
-    snapshot = roles.snapshot(header, shelves.values(), sign, others.lines)
-    return _stamped(root, shelves, snapshot, counters, now, lifetimes, sign)
+    snapshot = roles.snapshot(header, targets, shelves, sign, delegated.lines)
+    timestamp, counters = _stamped(snapshot, counters, now, lifetimes, sign)
+    return Release(root, targets, snapshot, timestamp, counters, shelves, tuple(signed.values()))
 
 
 def with_timestamp(release: Release, now: int, lifetimes: Lifetimes, sign: Sign) -> Release:
     """The same release under a new timestamp."""
-    parts = (release.root, release.shelves, release.snapshot, release.counters)
-    return _stamped(*parts, now, lifetimes, sign)
+    timestamp, counters = _stamped(release.snapshot, release.counters, now, lifetimes, sign)
+    return replace(release, timestamp=timestamp, counters=counters, signed_shelves=())
 
 
 def _stamped(
-    root: RoleFile,
-    shelves: Mapping[str, RoleFile],
-    snapshot: RoleFile,
-    counters: Counters,
-    now: int,
-    lifetimes: Lifetimes,
-    sign: Sign,
-) -> Release:
+    snapshot: RoleFile, counters: Counters, now: int, lifetimes: Lifetimes, sign: Sign
+) -> tuple[RoleFile, Counters]:
     counters = replace(counters, timestamp=counters.timestamp + 1)
     header = Header("timestamp", counters.timestamp, now, now + lifetimes.timestamp)
-    timestamp = roles.timestamp_role(header, snapshot, sign)
-    return Release(root, shelves, snapshot, timestamp, counters)
+    return roles.timestamp_role(header, snapshot, sign), counters

@@ -10,7 +10,7 @@ both, so that one (offline) signature serves both. Bytes made here are stored an
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -150,22 +150,36 @@ Lines = Mapping[Dialect, Mapping[str, Line]]
 
 
 def snapshot(
-    header: Header, shelves: Iterable[RoleFile], sign: Sign, others: Lines | None = None
+    header: Header,
+    targets: RoleFile,
+    shelves: Mapping[str, int],
+    sign: Sign,
+    others: Lines | None = None,
 ) -> RoleFile:
-    return _listing(header, list(shelves), sign, others or {})
+    """`shelves` gives the version of each delegated shelf, which is all that is said of them: no two files
+    of the targets key share a version, so one can never be passed off as another."""
+    stated = others or {}
+    versions = {f"{role}.json": {"version": version} for role, version in shelves.items()}
+
+    def listed(dialect: Dialect) -> Mapping[str, object]:
+        lines = {f"{role}.json": line.to_object() for role, line in stated.get(dialect, {}).items()}
+        return {**lines, **versions, "targets.json": _line(targets.in_dialect(dialect)).to_object()}
+
+    return _listing(header, listed, sign)
 
 
-def timestamp_role(header: Header, listed: RoleFile, sign: Sign) -> RoleFile:
-    return _listing(header, [listed], sign, {})
+def timestamp_role(header: Header, snapshot: RoleFile, sign: Sign) -> RoleFile:
+    return _listing(
+        header, lambda dialect: {"snapshot.json": _line(snapshot.in_dialect(dialect)).to_object()}, sign
+    )
 
 
-def _listing(header: Header, files: Sequence[RoleFile], sign: Sign, others: Lines) -> RoleFile:
-    """A file whose `meta` gives version, length and sha256 of others (aktualizr needs all three)."""
+def _listing(header: Header, listed: Callable[[Dialect], Mapping[str, object]], sign: Sign) -> RoleFile:
+    """A file whose `meta` gives the version of others, with length and sha256 (aktualizr needs all three
+    of top-level files)."""
 
     def make(dialect: Dialect) -> bytes:
-        meta = {f"{role}.json": line.to_object() for role, line in others.get(dialect, {}).items()}
-        meta |= {f"{file.role}.json": _line(file.in_dialect(dialect)).to_object() for file in files}
-        signed = _signed(dialect, header, b'"meta":{', canonical.olpc(meta)[1:-1])
+        signed = _signed(dialect, header, b'"meta":{', canonical.olpc(listed(dialect))[1:-1])
         return _envelope(dialect, sign(header.role, signed), signed)
 
     return _file(header, make(Dialect.UPTANE), make(Dialect.TUF))

@@ -1,55 +1,123 @@
 """Shelves: which role file holds the packages of which name.
 
-A shelf is a role signed by the targets key. The top-level targets role is the first shelf and, while a
-repository is small, the only one; every name keeps the shelf it was first put on.
-A shelf is a value: a release is built from changed copies, and a failed release leaves no trace.
+A shelf is a role signed by the targets key. The top-level targets role is the first one and, while a
+repository is small, the only one. Beyond that every name stands on a delegated shelf `p-%04x`, for ever:
+on one of its own while there are few, later on the one with the fewest targets. A shelf that is full goes
+on on a new page, a further role with the same patterns; new versions go to the newest page.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from otarium.domain.names import PackageId, PackageName
+from otarium.domain.keys import PublicKey
+from otarium.domain.names import PackageName
 from otarium.domain.packages import Entry
 from otarium.domain.roles import TARGETS
+
+ROLE_BYTES = 5_000_000
+"""No role file grows beyond this, which is the least that any client accepts (python-tuf, tuf-js)."""
+OPEN_BYTES = 4_000_000
+"""A page takes new packages up to here; the rest is left for edits."""
+
+_DELEGATED = re.compile(r"p-[0-9a-f]+")
+_BRACKETED = frozenset("*?[]()}#")
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfLimits:
+    """When packages move on. `flat` keeps all of them in targets.json, for tools that read it themselves."""
+
+    first: int = 1000
+    """Packages in targets.json before names move off it."""
+    page: int = 1000
+    """Targets on a page before the next one is opened."""
+    flat: bool = False
+    own: int = 1024
+    """While there are fewer roles a new name gets its own shelf; tuf-js is quadratic in their number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The signed entries of one role, in the order of their ids (code points)."""
+    """One page: a role, and how full it is. `bytes` is what its entries take in a signed file."""
 
     role: str
-    ids: Sequence[PackageId] = ()
-    by_id: Mapping[PackageId, Entry] = field(default_factory=dict)
+    first: str
+    """The role of the shelf's first page, which names the shelf."""
+    page: int = 0
+    targets: int = 0
+    bytes: int = 0
 
-    def entries(self) -> list[Entry]:
-        return [self.by_id[package_id] for package_id in self.ids]
-
-    def changed(self, changes: Mapping[PackageId, Entry | None]) -> "Shelf":
-        """A copy with entries put, replaced or (None) taken away."""
-        by_id = dict(self.by_id)
-        for package_id, entry in changes.items():
-            if entry is None:
-                by_id.pop(package_id, None)
-            else:
-                by_id[package_id] = entry
-        new = [package_id for package_id in changes if package_id in by_id and package_id not in self.by_id]
-        ids = [*self.ids, *new]
-        if len(by_id) != len(ids):
-            ids = [package_id for package_id in ids if package_id in by_id]
-        if new:
-            ids.sort()
-        return Shelf(self.role, ids, by_id)
+    def has_room(self, size: int, at_most: int) -> bool:
+        return self.targets < at_most and self.bytes + size <= OPEN_BYTES
 
 
-_PAGE = re.compile(r"p-[0-9a-f]+")
+def role_of(number: int) -> str:
+    """The name of the delegated role that is opened as the `number`th, from 1."""
+    return f"p-{number:04x}"
 
 
 def is_shelf(role: str) -> bool:
     """Whether a role of a snapshot is signed by the targets key; every other one is a source."""
-    return role == TARGETS or _PAGE.fullmatch(role) is not None
+    return role == TARGETS or _DELEGATED.fullmatch(role) is not None
 
 
-def shelf_of(name: PackageName) -> str:
-    """The role that holds a name's packages."""
-    return TARGETS
+def size_of(entry: Entry) -> int:
+    """The bytes that an entry takes in the larger dialect, with the comma."""
+    return len(entry.uptane) + 1
+
+
+def pattern_of(name: PackageName) -> str:
+    """The path pattern of a name's packages: the same text, with the same meaning, for fnmatch(3), for
+    Python's fnmatch and for minimatch. Where they have no common escape `?` matches a little more."""
+    return "/".join(map(_escaped, name.split("/"))) + "-*"
+
+
+def is_exact(name: PackageName) -> bool:
+    """Whether the pattern of a name matches nothing but what starts with the name and a hyphen."""
+    return "?" not in pattern_of(name).replace("[?]", "")
+
+
+def _escaped(segment: str) -> str:
+    """minimatch expands braces even in brackets, and takes a leading `!` for a negation."""
+
+    def escape(char: str) -> str:
+        if char in _BRACKETED:
+            return f"[{char}]"
+        return {"\\": "[\\\\]", "{": "?"}.get(char, char)
+
+    escaped = "".join(map(escape, segment))
+    return "?" + escaped[1:] if escaped.startswith("!") else escaped
+
+
+@dataclass(frozen=True, slots=True)
+class NamedShelf:
+    """A page with the names that stand on its shelf."""
+
+    role: str
+    first: str
+    page: int
+    names: Sequence[PackageName]
+
+
+def delegations(pages: Iterable[NamedShelf], keys: Sequence[PublicKey], threshold: int) -> dict[str, Any]:
+    """The `delegations` member for our own shelves: longest name first, so that most packages are found
+    with one file, and newest page first. Nothing is terminating: a version may spell a longer name."""
+    ids = [key.key_id for key in keys]
+    roles = [
+        {
+            "keyids": ids,
+            "name": page.role,
+            "paths": [pattern_of(name) for name in page.names],
+            "terminating": False,
+            "threshold": threshold,
+        }
+        for page in sorted(pages, key=_place)
+        if page.names
+    ]
+    return {"keys": {key.key_id: key.to_object() for key in keys}, "roles": roles}
+
+
+def _place(page: NamedShelf) -> tuple[int, str, int]:
+    return -max(map(len, page.names), default=0), page.first, -page.page

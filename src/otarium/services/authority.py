@@ -7,6 +7,7 @@ from otarium.domain.keys import SealedKey
 from otarium.domain.roles import RoleFile
 from otarium.services.ports import Catalog, Clock, Transaction
 from otarium.services.publishing import Outcome, Publisher
+from otarium.services.shelving import Shelving
 
 
 def keys_of(catalog: Catalog) -> Sequence[SealedKey]:
@@ -24,13 +25,13 @@ def create(catalog: Catalog, keys: Sequence[SealedKey], clock: Clock) -> None:
         tx.journal.record(clock.now(), "otarium", "repository.create", "default")
 
 
-def publish_first(publisher: Publisher) -> None:
-    """Publish the empty repository; does nothing where something was published before."""
+def publish_first(publisher: Publisher, shelving: Shelving) -> None:
+    """Publish the empty repository, or what the settings lay out otherwise than it is; else nothing."""
 
-    def nothing(_tx: Transaction, _now: int) -> Outcome[None]:
-        return Outcome(None)
+    def settle(tx: Transaction, _now: int) -> Outcome[None]:
+        return Outcome(None, shelving.settle(tx))
 
-    publisher.submit(nothing).result()
+    publisher.submit(settle).result()
 
 
 def root(catalog: Catalog, version: int | None = None) -> RoleFile:

@@ -118,11 +118,10 @@ class Metadata:
             file = self._as_of(number, role)
             if file is not None:
                 return file
-        if role == "root":
-            return release.root
-        if role == "timestamp":
-            return release.timestamp
-        return release.snapshot if role == "snapshot" else release.shelves.get(role)
+        if role in release.shelves:
+            return self.versioned(role, release.shelves[role])
+        top_level = (release.root, release.targets, release.snapshot, release.timestamp)
+        return next((file for file in top_level if file.role == role), None)
 
     def versioned(self, role: str, version: int) -> RoleFile | None:
         """None when it never existed or is not kept any more. Every device asks for the root after the last,
@@ -169,10 +168,11 @@ def load_release(tx: Transaction, known: Release | None) -> Release | None:
     timestamp = load("timestamp", counters.timestamp)
     snapshot = load("snapshot", listed_versions(timestamp)["snapshot"])
     listed = listed_versions(snapshot)
-    shelves = {role: load(role, version) for role, version in listed.items() if is_shelf(role)}
-    if TARGETS not in shelves:
+    if TARGETS not in listed:
         raise Broken("the newest snapshot does not list targets.json")
-    return Release(load("root", counters.root), shelves, snapshot, timestamp, counters)
+    shelves = {role: version for role, version in listed.items() if is_shelf(role) and role != TARGETS}
+    root, targets = load("root", counters.root), load(TARGETS, listed[TARGETS])
+    return Release(root, targets, snapshot, timestamp, counters, shelves)
 
 
 class _FileCache:

@@ -1,13 +1,10 @@
-"""Packages: upload, reference, edit, delete, list.
+"""Packages: add, edit, delete, list.
 
-An upload has two halves: `begin_upload` refuses before a byte travels, `finish_upload` publishes staged
-bytes. A package id never changes its content: the same content again is the same package, any other is
-a conflict, also after a deletion, since devices that installed the old bytes would refuse the new.
+A package id never changes its content: the same content again is the same package, any other is a
+conflict, also after a deletion, since devices that installed the old bytes would refuse the new.
 """
 
-import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -17,25 +14,21 @@ from otarium.domain.errors import (
     Invalid,
     PackageNotFound,
     PreconditionFailed,
-    StorageFull,
-    TooLarge,
     Unavailable,
 )
-from otarium.domain.names import HardwareId, PackageId, PackageName, PackageVersion, Sha256
+from otarium.domain.names import PackageId
 from otarium.domain.packages import (
     Content,
-    Entry,
     NewPackage,
     Package,
     PackageEdit,
     PackageQuery,
     Page,
-    TargetFormat,
 )
-from otarium.domain.shelves import shelf_of
-from otarium.services.ports import Catalog, Clock, Transaction
-from otarium.services.ports_blobs import BlobStore, StagedBlob
+from otarium.services.ports import Catalog, Transaction
+from otarium.services.ports_blobs import BlobStore
 from otarium.services.publishing import Outcome, Publisher
+from otarium.services.shelving import Shelving
 from otarium.services.sources import require_no_confusion
 
 CHUNK = 250
@@ -51,28 +44,6 @@ class Limits:
     reuse_deleted_versions: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """An upload that was announced; `sha256` is what the client says it will be, if it says."""
-
-    name: PackageName
-    version: PackageVersion
-    hardware_ids: tuple[HardwareId, ...]
-    length: int
-    sha256: Sha256 | None = None
-    accept_overlap: bool = False
-    """The uploader's yes to a new name that an external source may publish too."""
-
-    @property
-    def id(self) -> PackageId:
-        return PackageId.of(self.name, self.version)
-
-    def content(self, known: Content) -> Content:
-        """What it will hold, as far as its headers tell; the hash taken as that of `known` if unsaid."""
-        sha256 = self.sha256 or known.sha256
-        return Content(TargetFormat.BINARY, sha256, self.length, frozenset(self.hardware_ids))
-
-
 class Packages:
     """Methods block; call them from a worker thread. Each checks that the actor may.
 
@@ -80,91 +51,21 @@ class Packages:
     """
 
     def __init__(
-        self, catalog: Catalog, blobs: BlobStore, publisher: Publisher, clock: Clock, limits: Limits
+        self,
+        catalog: Catalog,
+        blobs: BlobStore,
+        publisher: Publisher,
+        shelving: Shelving,
+        limits: Limits,
     ) -> None:
         self._catalog = catalog
         self._blobs = blobs
         self._publisher = publisher
-        self._clock = clock
+        self._shelving = shelving
         self._limits = limits
-        self._lock = threading.Lock()
-        self._arriving: Counter[Sha256] = Counter()
-        """Hashes of uploads that are committed and wait for the publisher."""
 
-    def begin_upload(self, actor: Actor, upload: Upload, announced_elsewhere: int = 0) -> StagedBlob:
-        """Raises whatever is already known to refuse the upload; else a place for the bytes.
-
-        `announced_elsewhere` is the number of bytes that other running uploads will still write.
-        """
-        actor.require(Scope.WRITE)
-        if upload.length < 1:
-            raise Invalid("A package has at least one byte; the body is empty.")
-        if upload.length > self._limits.package_bytes:
-            raise TooLarge(
-                f"The package has {upload.length} bytes, at most {self._limits.package_bytes} are allowed."
-            )
-        self._require_new_or_same(upload)
-        needed = upload.length + announced_elsewhere + self._limits.reserve_bytes
-        if self._blobs.free_bytes() < needed:
-            raise StorageFull(
-                f"There is not enough free space for {upload.length} bytes; free some or retry later.",
-                retry_after=30,
-            )
-        return self._blobs.stage()
-
-    def finish_upload(self, actor: Actor, upload: Upload, staged: StagedBlob) -> "Future[Package]":
-        """Publish the staged bytes. When this, or the future, raises, the caller calls `discard`."""
-        sha256, length = staged.finish()
-        if length != upload.length:
-            raise Invalid(f"{upload.length} bytes were announced but {length} arrived; send the whole body.")
-        if upload.sha256 is not None and upload.sha256 != sha256:
-            raise Invalid(
-                f"The body has sha256 {sha256}, not {upload.sha256} as its header says; send again."
-            )
-        content = Content(TargetFormat.BINARY, sha256, length, frozenset(upload.hardware_ids))
-        new = NewPackage(upload.name, upload.version, upload.hardware_ids, content)
-        with self._lock:
-            self._arriving[sha256] += 1
-        try:
-            staged.commit()
-            accepted = upload.accept_overlap
-            future = self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new, accepted))
-        except BaseException:
-            self._arrived(sha256)
-            raise
-        future.add_done_callback(lambda _: self._arrived(sha256))
-        return future
-
-    def _arrived(self, sha256: Sha256) -> None:
-        with self._lock:
-            self._arriving[sha256] -= 1
-            if not self._arriving[sha256]:
-                del self._arriving[sha256]
-
-    def discard(self, staged: StagedBlob) -> None:
-        """Remove the bytes of a refused upload, unless a package or another upload has the same."""
-        staged.cancel()
-        sha256 = staged.sha256
-        if sha256 is not None:
-            with self._catalog.write(durable=False) as tx, self._lock:
-                if sha256 not in self._arriving and not tx.blobs.is_known(sha256):
-                    self._blobs.delete(sha256)
-
-    def _require_new_or_same(self, upload: Upload) -> None:
-        """Raises Conflict where the headers alone tell it; the publisher looks again, at the bytes."""
-        with self._catalog.read() as tx:
-            known = tx.packages.get(upload.id)
-            deleted = None if known else tx.packages.deleted(upload.id)
-            if not (known or deleted or upload.accept_overlap):
-                require_no_confusion(tx, upload.name, upload.id)
-        if known is not None:
-            identity.require_same_names(known, upload)
-            identity.require_same(known.content, upload.content(known.content), known.id)
-        elif deleted is not None and not self._limits.reuse_deleted_versions:
-            identity.require_same_bytes(deleted.content, upload.content(deleted.content), deleted.id)
-
-    def add_reference(self, actor: Actor, new: NewPackage, accept_overlap: bool = False) -> "Future[Package]":
-        """Add a package whose bytes live at `new.content.location`; they are not fetched."""
+    def add(self, actor: Actor, new: NewPackage, accept_overlap: bool = False) -> "Future[Package]":
+        """Its bytes are a committed blob, or live at `new.content.location` and are not fetched."""
         actor.require(Scope.WRITE)
         return self._publisher.submit(lambda tx, now: self._add(tx, now, actor, new, accept_overlap))
 
@@ -196,10 +97,11 @@ class Packages:
             updated_at=now,
             revision=tx.packages.next_revision(),
         )
-        entry, shelf = package.entry(), shelf_of(package.name)
-        tx.packages.add(package, shelf, entry)
+        entry = package.entry()
+        role, signs = self._shelving.put(tx, package.name, package.id, entry)
+        tx.packages.add(package, role, entry)
         tx.journal.record(now, actor.name, "package.add", package.id, package.content.sha256)
-        return Outcome(package, {(shelf, package.id): entry})
+        return Outcome(package, signs)
 
     def _keep_blob(self, tx: Transaction, content: Content) -> None:
         """The bytes are looked for under the writer's lock, as the sweep decides under it too."""
@@ -223,10 +125,9 @@ class Packages:
             old, entry = package.entry(), edited.entry()
             tx.packages.replace(edited, entry)
             tx.journal.record(now, actor.name, "package.edit", package_id)
-            entries: Mapping[tuple[str, PackageId], Entry | None] = {}
-            if entry != old:
-                entries = {(shelf_of(edited.name), package_id): entry}
-            return Outcome(edited, entries)
+            if entry == old:
+                return Outcome(edited)
+            return Outcome(edited, self._shelving.resize(tx, edited.name, package_id, old, entry))
 
         return self._publisher.submit(change)
 
@@ -236,11 +137,12 @@ class Packages:
         def change(tx: Transaction, now: int) -> Outcome[None]:
             package = _existing(tx, package_id)
             _check_match(package, if_match)
+            signs = self._shelving.take(tx, package_id, package.entry())
             tx.packages.remove(package, tx.packages.next_revision(), now)
             if package.content.location is None:
                 tx.blobs.release(package.content.sha256, now)
             tx.journal.record(now, actor.name, "package.delete", package_id, package.content.sha256)
-            return Outcome(None, {(shelf_of(package.name), package_id): None})
+            return Outcome(None, signs)
 
         return self._publisher.submit(change)
 

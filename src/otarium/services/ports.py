@@ -15,6 +15,7 @@ from otarium.domain.names import PackageId, PackageName, Sha256
 from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery, Page
 from otarium.domain.release import Counters, Release, RoleKeys
 from otarium.domain.roles import RoleFile
+from otarium.services.ports_shelves import Shelves
 from otarium.services.ports_sources import Sources
 
 
@@ -76,10 +77,6 @@ class Packages(Protocol):
         """The next `size` rows after `cursor` (skipping `skip`), and the cursor after them."""
         ...
 
-    def changes(self, since: int) -> tuple[int, Sequence[tuple[str, PackageId, Entry | None]]]:
-        """The current revision, and (shelf, id, entry or None when deleted) of all later than `since`."""
-        ...
-
     def every(self) -> Iterator[tuple[Package, Entry]]:
         """All packages with their stored entries, for verification."""
         ...
@@ -89,15 +86,18 @@ class Roles(Protocol):
     """Signed files. (role, version) is unique, and so is a version among all files of the targets key."""
 
     def counters(self) -> Counters: ...
-    def save(self, release: Release, previous: Release | None) -> None: ...
+    def save(self, release: Release, previous: Release | None, keep: int) -> None:
+        """The newest `keep` files of a role beside the current one stay whatever `collect` says."""
+        ...
+
     def file(self, role: str, version: int) -> RoleFile | None:
         """None when unknown, or when its bytes were collected."""
         ...
 
     def roots(self) -> Sequence[RoleFile]: ...
-    def collect(self, signed_before: int, keep: int, cap_bytes: int) -> None:
-        """Drop bytes (never the record of version, hash and length) of old targets and snapshots:
-        older than the time and not among the newest `keep` of a role; also younger ones above the cap."""
+    def collect(self, replaced_before: int, cap_bytes: int) -> None:
+        """Drop bytes (never the record of version, hash and length) of files that are surplus: replaced
+        `keep` times, the last time before then; also later ones while all surplus is above the cap."""
         ...
 
     def records(self) -> Iterator[tuple[str, int, RoleFile | None]]:
@@ -182,6 +182,8 @@ class Transaction(Protocol):
     def keys(self) -> "KeyRows": ...
     @property
     def sources(self) -> Sources: ...
+    @property
+    def shelves(self) -> Shelves: ...
     def create_repository(self, at: int) -> None:
         """The one row that counters and the writer's lock live on."""
         ...

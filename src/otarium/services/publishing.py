@@ -9,21 +9,20 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from otarium.domain import delegating
 from otarium.domain import release as releases
-from otarium.domain.errors import Broken, Refusal, Unavailable
-from otarium.domain.names import PackageId
-from otarium.domain.packages import Entry
+from otarium.domain.errors import Refusal, Unavailable
 from otarium.domain.release import Lifetimes, Release
 from otarium.domain.roles import TARGETS
-from otarium.domain.shelves import Shelf
+from otarium.domain.shelves import is_shelf
 from otarium.services.metadata import Metadata, Retention
 from otarium.services.ports import Catalog, Clock, Signer, Transaction
+from otarium.services.shelving import Shelving
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +33,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
-    """What a change did: its answer, the signed entries it moved, the roles it wants signed again."""
+    """What a change did: its answer, and the roles that have to be signed for it."""
 
     value: T
-    entries: Mapping[tuple[str, PackageId], Entry | None] = field(default_factory=dict)
-    renew: frozenset[str] = frozenset()
+    signs: frozenset[str] = frozenset()
 
 
 Change = Callable[[Transaction, int], Outcome[T]]
@@ -62,6 +60,7 @@ class Publisher:
         clock: Clock,
         lifetimes: Lifetimes,
         retention: Retention,
+        shelving: Shelving,
     ) -> None:
         self._catalog = catalog
         self._metadata = metadata
@@ -69,10 +68,9 @@ class Publisher:
         self._clock = clock
         self._lifetimes = lifetimes
         self._retention = retention
+        self._shelving = shelving
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(QUEUED)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._shelves: dict[str, Shelf] = {}
-        self._revision = 0
         self._expected = 1
         self._seconds = 0.0
 
@@ -102,7 +100,6 @@ class Publisher:
                 self._publish(batch, fill=True)
             except Exception:
                 log.exception("publishing failed outside its transaction")
-                self._forget()
                 for waiting in batch:
                     if not waiting.future.done():
                         waiting.future.set_exception(_unpublished())
@@ -143,7 +140,6 @@ class Publisher:
                     self._take_waiting(batch)
                 answers, release = self._apply_and_build(tx, [waiting.change for waiting in batch])
         except Exception as error:
-            self._forget()
             if len(batch) > 1 and not isinstance(error, Refusal):
                 for waiting in batch:
                     self._publish([waiting])
@@ -164,7 +160,6 @@ class Publisher:
         self, tx: Transaction, changes: Sequence[Change[Any]]
     ) -> tuple[list[Outcome[Any] | Exception], Release | None]:
         now = self._clock.now()
-        shelves = self._synchronise(tx)
         current = self._metadata.synchronise(tx)
         answers: list[Outcome[Any] | Exception] = []
         for change in changes:
@@ -173,75 +168,32 @@ class Publisher:
                     answers.append(change(tx, now))
             except Refusal as refusal:
                 answers.append(refusal)
-        outcomes = [answer for answer in answers if isinstance(answer, Outcome)]
-        release = self._build(tx, current, shelves, outcomes, now)
-        if release is not None:
-            tx.roles.save(release, current)
-            tx.roles.collect(now - self._retention.seconds, self._retention.files, self._retention.bytes)
+        signs = frozenset[str]() if current else frozenset({TARGETS})
+        signs = signs.union(*(answer.signs for answer in answers if isinstance(answer, Outcome)))
+        if not signs:
+            return answers, None
+        release = self._build(tx, current, signs, now)
+        tx.roles.save(release, current, self._retention.files)
+        tx.shelves.signed(release.signed_shelves)
+        tx.roles.collect(now - self._retention.seconds, self._retention.bytes)
         return answers, release
 
-    def _build(
-        self,
-        tx: Transaction,
-        current: Release | None,
-        shelves: dict[str, Shelf],
-        outcomes: Sequence[Outcome[Any]],
-        now: int,
-    ) -> Release | None:
-        """The next release, or None when no signed byte changes."""
-        moved: dict[str, dict[PackageId, Entry | None]] = {}
-        for outcome in outcomes:
-            for (role, package_id), entry in outcome.entries.items():
-                moved.setdefault(role, {})[package_id] = entry
-        renew = frozenset[str]().union(*(outcome.renew for outcome in outcomes))
-        if current is None:
-            renew |= {TARGETS}
-        if not moved and not renew:
-            return None
-        changed = {role: shelves[role].changed(entries) for role, entries in moved.items()}
-        changed |= {role: shelf for role, shelf in shelves.items() if role in renew and role not in changed}
-        release = self._sign(tx, current, changed, renew, now)
-        self._shelves = shelves | changed
-        self._revision = tx.packages.revision()
-        return release
-
-    def _sign(
-        self,
-        tx: Transaction,
-        current: Release | None,
-        changed: Mapping[str, Shelf],
-        renew: frozenset[str],
-        now: int,
-    ) -> Release:
+    def _build(self, tx: Transaction, current: Release | None, signs: frozenset[str], now: int) -> Release:
+        """The next release, with everything in `signs` signed anew."""
         keys, sign = self._signer.role_keys(), self._signer.sign
         if current is None:
             root = releases.first_root(keys, now, self._lifetimes, sign)
-        elif "root" in renew:
+        elif "root" in signs:
             root = releases.next_root(current.root, keys, now, self._lifetimes, sign)
         else:
             root = current.root
-        if current is not None and not changed and renew == {"timestamp"}:
+        if current is not None and signs == {"timestamp"}:
             return releases.with_timestamp(current, now, self._lifetimes, sign)
-        counters, others = tx.roles.counters(), delegating.others(tx.sources.every(), now)
-        return releases.build(current, root, changed, counters, now, self._lifetimes, sign, others)
-
-    def _synchronise(self, tx: Transaction) -> dict[str, Shelf]:
-        """The shelves as they are in this transaction, whoever published last."""
-        revision, changes = tx.packages.changes(self._revision)
-        if revision < self._revision:
-            raise Broken("the catalog is older than what was published from it")
-        moved: dict[str, dict[PackageId, Entry | None]] = {} if self._shelves else {TARGETS: {}}
-        for role, package_id, entry in changes:
-            moved.setdefault(role, {})[package_id] = entry
-        self._shelves = self._shelves | {
-            role: self._shelves.get(role, Shelf(role)).changed(entries) for role, entries in moved.items()
-        }
-        self._revision = revision
-        return self._shelves
-
-    def _forget(self) -> None:
-        """After a failure memory may be ahead of the catalog; read it again before the next release."""
-        self._shelves, self._revision = {}, 0
+        changed = {role: tx.shelves.entries(role) for role in signs if is_shelf(role)}
+        shelves = self._shelving.delegations(tx, keys) if TARGETS in changed else None
+        delegated = delegating.delegated(shelves, tx.sources.every(), now)
+        counters = tx.roles.counters()
+        return releases.build(current, root, changed, counters, now, self._lifetimes, sign, delegated)
 
 
 def _unpublished() -> Unavailable:

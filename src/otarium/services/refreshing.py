@@ -232,7 +232,7 @@ class Refreshing:
             tx.journal.record(now, "otarium", "source.refresh", name, detail)
         source = replace(source, next_refresh=source.next_after(now, 0, self._jitter()))
         tx.sources.put(source)
-        return Outcome(source, renew=renewal(before, source, now))
+        return Outcome(source, signs=renewal(before, source, now))
 
     def _record(self, name: SourceName, refusal: SourceRefused) -> None:
         """Keep the reason beside the source."""
@@ -271,7 +271,7 @@ def leave_tuf(catalog: Catalog, metadata: Metadata, publisher: Publisher, clock:
     """Sign targets again once a source comes too near to its expiry for clients of /tuf."""
 
     def is_due(tx: Transaction, now: int) -> bool:
-        signed_at = metadata.current.shelves[TARGETS].signed_at
+        signed_at = metadata.current.targets.signed_at
         return leaves_tuf_between(tx.sources.every(), signed_at, now)
 
     with catalog.read() as tx:
@@ -280,6 +280,6 @@ def leave_tuf(catalog: Catalog, metadata: Metadata, publisher: Publisher, clock:
 
     def change(tx: Transaction, now: int) -> Outcome[bool]:
         due = is_due(tx, now)
-        return Outcome(due, renew=frozenset({TARGETS}) if due else frozenset())
+        return Outcome(due, signs=frozenset({TARGETS}) if due else frozenset())
 
     return publisher.submit(change).result()

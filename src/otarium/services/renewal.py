@@ -19,18 +19,26 @@ from otarium.services.publishing import Outcome, Publisher
 
 log = logging.getLogger(__name__)
 
+SHELVES_AT_ONCE = 32
+"""Delegated shelves in one release of renewal: uploads are not to wait for a thousand signatures."""
 
-def renew(metadata: Metadata, publisher: Publisher, clock: Clock) -> bool:
+
+def renew(catalog: Catalog, metadata: Metadata, publisher: Publisher, clock: Clock) -> bool:
     """Sign again what is due; whether something was. Raises Refusal when it could not be published."""
     metadata.refresh()
-    if not releases.due(metadata.current, clock.now()):
-        return False
+
+    def due(tx: Transaction, now: int) -> frozenset[str]:
+        release = load_release(tx, metadata.current)
+        top_level = releases.due(release, now) if release else frozenset[str]()
+        return top_level.union(tx.shelves.due(now, SHELVES_AT_ONCE))
 
     def change(tx: Transaction, now: int) -> Outcome[bool]:
-        release = load_release(tx, metadata.current)
-        due = releases.due(release, now) if release else frozenset[str]()
-        return Outcome(bool(due), renew=due)
+        signs = due(tx, now)
+        return Outcome(bool(signs), signs)
 
+    with catalog.read() as tx:
+        if not due(tx, clock.now()):
+            return False
     return publisher.submit(change).result()
 
 

@@ -12,7 +12,7 @@ from otarium.domain.errors import Conflict, Invalid
 from otarium.domain.names import SourceName
 from otarium.domain.packages import timestamp
 from otarium.domain.patterns import parse
-from otarium.domain.roles import TARGETS, Dialect, SignedRole
+from otarium.domain.roles import Dialect, SignedRole
 from otarium.domain.sources import Fetching, Source, parse_delegation
 from otarium.services.metadata import Metadata
 from otarium.services.sources import NewSource, Shown
@@ -25,7 +25,7 @@ ANY_PATHS = tuple("/".join(["*"] * depth) for depth in range(1, 9))
 def own_bundle(metadata: Metadata, base_url: str, name: SourceName, paths: Sequence[str]) -> dict[str, Any]:
     """Raises Conflict while targets.json delegates: whoever takes it over does not fetch what is nested."""
     root = json.loads(metadata.current.root.tuf.raw)["signed"]
-    targets = metadata.current.shelves[TARGETS]
+    targets = metadata.current.targets
     if any(_delegates(targets.in_dialect(dialect)) for dialect in Dialect):
         raise Conflict(
             "This repository carries other sources, so its targets.json delegates further and nobody would "

@@ -23,6 +23,7 @@ from otarium.domain.vouching import ROLE_PREFIX, vouched
 from otarium.services.ports import Catalog, Transaction
 from otarium.services.ports_sources import Vault, VouchKeys
 from otarium.services.publishing import Outcome, Publisher
+from otarium.services.shelving import require_findable
 
 _OVERLAPS_SHOWN = 20
 
@@ -95,6 +96,7 @@ class Sources:
                 next_refresh=now,
             )
             tx.sources.put(source)
+            require_findable(tx)
             self._set_headers(tx, name, headers)
             tx.journal.record(now, actor.name, "source.add", name, new.fetching.uri)
             return Outcome(source)
@@ -134,7 +136,7 @@ class Sources:
             tx.sources.list_packages(accepted)
         if accepted is not None and source.fetching.vouch and not before.fetching.vouch:
             source = self.vouch(tx, source, accepted, now)
-        return Outcome(source, renew=renewal(before, source, now))
+        return Outcome(source, signs=renewal(before, source, now))
 
     def vouch(self, tx: Transaction, source: Source, accepted: Accepted, now: int) -> Source:
         """Sign the list for clients of /tuf, unless its publisher does or they saw a higher version."""
@@ -167,7 +169,7 @@ class Sources:
             tx.sources.set_headers(name, None)
             tx.sources.unlist_packages(name)
             tx.journal.record(now, actor.name, "source.remove", name)
-            return Outcome(None, renew=renewal(source, removed, now))
+            return Outcome(None, signs=renewal(source, removed, now))
 
         return self._publisher.submit(change)
 
@@ -183,7 +185,7 @@ class Sources:
             for source in ordered:
                 tx.sources.put(source)
             tx.journal.record(now, actor.name, "source.order", " ".join(names))
-            return Outcome(ordered, renew=frozenset({TARGETS}))
+            return Outcome(ordered, signs=frozenset({TARGETS}))
 
         return self._publisher.submit(change)
 

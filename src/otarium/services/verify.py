@@ -6,15 +6,18 @@ both dialects, I5 rows, signed targets and blobs agree, I9 nothing is there by h
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from otarium.domain.delegation import accept
 from otarium.domain.errors import Broken, SourceRefused
-from otarium.domain.names import Sha256
+from otarium.domain.names import PackageId, Sha256
 from otarium.domain.packages import Entry, Package, timestamp
 from otarium.domain.release import Release
 from otarium.domain.roles import TARGETS, Dialect, RoleFile, listed_versions
+from otarium.domain.shelves import pattern_of, size_of
 from otarium.domain.sources import Source
 from otarium.domain.verification import Trust, Untrusted, Verified, verify_file, verify_listed, verify_roots
 from otarium.services.metadata import load_release
@@ -39,6 +42,14 @@ class Report:
     warnings: list[str] = field(default_factory=list)
 
 
+class _Bytes(NamedTuple):
+    """What a package's bytes must be; small, since there may be a million."""
+
+    id: PackageId
+    sha256: Sha256
+    length: int
+
+
 class Verification:
     """One run. `progress` is called with the number of bytes read."""
 
@@ -54,6 +65,8 @@ class Verification:
         self._clock = clock
         self._progress = progress
         self._report = Report()
+        self._trusted: dict[Dialect, Trust] = {}
+        """Who signs shelves."""
 
     def run(self) -> Report:
         with self._catalog.read() as tx:
@@ -67,7 +80,8 @@ class Verification:
                 self._report.release = release.number
                 self._check_chains(tx, release)
                 self._check_sources(tx, release)
-            rows = self._check_rows(tx, release)
+                self._check_shelves(tx, release)
+            rows = self._check_rows(tx)
             known = {row.sha256: row for row in tx.blobs.every()}
         self._check_blobs(rows, frozenset(sha for sha, row in known.items() if not row.dying))
         for sha256 in self._blobs.orphans(frozenset(known), self._clock.now() - ORPHAN_SECONDS):
@@ -108,8 +122,7 @@ class Verification:
                 self._check_keys(tx, trust)
         for file in release.files():
             if file.expires <= self._clock.now():
-                problem = f"{file.role} expired at {timestamp(file.expires)}; a running server renews it"
-                self._report.warnings.append(problem)
+                self._report.warnings.append(_expired(file))
 
     def _check_keys(self, tx: Transaction, trust: Mapping[str, Trust]) -> None:
         """Without these nothing could be signed again."""
@@ -129,8 +142,44 @@ class Verification:
             return verified
 
         snapshot = check(release.snapshot, "snapshot", check(release.timestamp, "timestamp", None))
-        for shelf in release.shelves.values():
-            check(shelf, TARGETS, snapshot)
+        check(release.targets, TARGETS, snapshot)
+        self._trusted[dialect] = trust[TARGETS]
+
+    def _check_shelves(self, tx: Transaction, release: Release) -> None:
+        """I4, I5: every page is there, signed, delegated to, and says what the rows say."""
+        names = {page.role: page.names for page in tx.shelves.named()}
+        delegated = [_delegated(release, dialect) for dialect in Dialect]
+        for role, version in {TARGETS: release.targets.version, **release.shelves}.items():
+            file = tx.roles.file(role, version)
+            if file is None:
+                self._report.broken.append(
+                    f"I4 {role} version {version} is listed, but its bytes are missing"
+                )
+                continue
+            page, entries = tx.shelves.get(role), tx.shelves.entries(role)
+            if (page.targets, page.bytes) != (len(entries), sum(map(size_of, entries))):
+                self._report.broken.append(f"I5 {role} holds {len(entries)} packages, not {page.targets}")
+            patterns = [pattern_of(name) for name in names.get(role, ())]
+            if role != TARGETS and entries and any(one.get(role) != patterns for one in delegated):
+                self._report.broken.append(f"I4 targets.json does not delegate to {role}")
+            self._check_page(file, entries)
+
+    def _check_page(self, file: RoleFile, entries: Sequence[Entry]) -> None:
+        for dialect, trust in self._trusted.items():
+            raw = file.in_dialect(dialect).raw
+            try:
+                verified = verify_file(raw, file.role, dialect, trust, None)
+                if verified.version != file.version:
+                    raise Untrusted(f"{file.role} version {file.version} says {verified.version}")
+            except Untrusted as error:
+                self._report.broken.append(f"I4 /{dialect}: {error}")
+            forms = [entry.uptane if dialect is Dialect.UPTANE else entry.tuf for entry in entries]
+            if b'"targets":{' + b",".join(forms) + b"}" not in raw:
+                self._report.broken.append(
+                    f"I5 /{dialect} {file.role}.json does not list what the catalog lists"
+                )
+        if file.role != TARGETS and file.expires <= self._clock.now():
+            self._report.warnings.append(_expired(file))
 
     def _check_sources(self, tx: Transaction, release: Release) -> None:
         """I2, I4: files of other publishers are whole, signed, and listed as they are."""
@@ -151,21 +200,17 @@ class Verification:
         except SourceRefused as refusal:
             self._report.broken.append(f"I4 {place}: {refusal}")
 
-    def _check_rows(self, tx: Transaction, release: Release | None) -> list[Package]:
-        """I5: what is signed is exactly what the rows say."""
-        rows, entries = [], {dialect: list[bytes]() for dialect in Dialect}
+    def _check_rows(self, tx: Transaction) -> list[_Bytes]:
+        """I5: what is kept for signing is exactly what the rows say."""
+        rows = []
         for package, stored in self._readable(tx):
-            rows.append(package)
+            self._report.packages += 1
             if package.entry() != stored:
                 self._report.broken.append(f"I5 {package.id}: its row and its signed entry differ")
-            entries[Dialect.UPTANE].append(stored.uptane)
-            entries[Dialect.TUF].append(stored.tuf)
-        if release is None:
-            return rows
-        for dialect, expected in entries.items():
-            raw = release.shelves[TARGETS].in_dialect(dialect).raw
-            if b'"targets":{' + b",".join(expected) + b"}" not in raw:
-                self._report.broken.append(f"I5 /{dialect}/targets.json does not list what the catalog lists")
+            if not package.hardware_ids:
+                self._report.warnings.append(f"{package.id} has no hardware id: no device would install it")
+            if package.content.location is None:
+                rows.append(_Bytes(package.id, package.content.sha256, package.content.length))
         return rows
 
     def _readable(self, tx: Transaction) -> Iterator[tuple[Package, Entry]]:
@@ -174,22 +219,17 @@ class Verification:
         except (ValueError, KeyError, TypeError) as error:
             self._report.broken.append(f"I5 a row cannot be read: {error}")
 
-    def _check_blobs(self, rows: list[Package], live: frozenset[Sha256]) -> None:
+    def _check_blobs(self, rows: list[_Bytes], live: frozenset[Sha256]) -> None:
         """I1, I9: the bytes of every package, whole."""
-        for package in rows:
-            self._report.packages += 1
-            if not package.hardware_ids:
-                self._report.warnings.append(f"{package.id} has no hardware id: no device would install it")
-            if package.content.location is not None:
-                continue
-            if package.content.sha256 not in live:
-                self._report.broken.append(f"I5 {package.id}: its blob has no live row")
-            problem = self._check_blob(package)
+        for row in rows:
+            if row.sha256 not in live:
+                self._report.broken.append(f"I5 {row.id}: its blob has no live row")
+            problem = self._check_blob(row)
             if problem:
-                self._report.broken.append(f"{problem}: {package.id} ({package.content.sha256})")
+                self._report.broken.append(f"{problem}: {row.id} ({row.sha256})")
 
-    def _check_blob(self, package: Package) -> str | None:
-        blob = self._blobs.open(package.content.sha256)
+    def _check_blob(self, row: _Bytes) -> str | None:
+        blob = self._blobs.open(row.sha256)
         if blob is None:
             return "I1 the bytes are missing"
         digest, length = hashlib.sha256(), 0
@@ -199,6 +239,16 @@ class Verification:
                 length += len(data)
                 self._progress(len(data))
         self._report.bytes += length
-        if length != package.content.length:
-            return f"I9 {length} of {package.content.length} bytes are there"
-        return None if digest.hexdigest() == package.content.sha256 else "I1 the bytes changed"
+        if length != row.length:
+            return f"I9 {length} of {row.length} bytes are there"
+        return None if digest.hexdigest() == row.sha256 else "I1 the bytes changed"
+
+
+def _delegated(release: Release, dialect: Dialect) -> dict[str, list[str]]:
+    """The roles that targets.json sends devices to, each with its path patterns."""
+    signed = json.loads(release.targets.in_dialect(dialect).raw)["signed"]
+    return {one["name"]: one["paths"] for one in signed.get("delegations", {}).get("roles", [])}
+
+
+def _expired(file: RoleFile) -> str:
+    return f"{file.role} expired at {timestamp(file.expires)}; a running server renews it"

@@ -16,8 +16,8 @@ from otarium.domain.access import Actor
 from otarium.domain.errors import Invalid, LengthRequired, PackageNotFound, Unavailable
 from otarium.domain.names import PackageId, SourceName
 from otarium.domain.packages import Package, PackageEdit, PackageQuery
-from otarium.services.packages import Upload
 from otarium.services.source_documents import info_document
+from otarium.services.uploads import Upload
 from otarium.web import limits, wire
 from otarium.web.context import Web, published
 from otarium.web.errors import UnsupportedMediaType
@@ -105,17 +105,17 @@ async def _receive(
     request: HttpRequest, writer: Actor, web: Web, upload: Upload, ticket: limits.Ticket
 ) -> Package:
     announced = web.admission.announced - upload.length
-    staged = await web.writing(web.packages.begin_upload, writer, upload, announced)
+    staged = await web.writing(web.uploads.begin, writer, upload, announced)
     try:
         await limits.pump(request.receive, staged, ticket, web.pace, web.writers)
-        publishing = await web.writing(web.packages.finish_upload, writer, upload, staged)
+        publishing = await web.writing(web.uploads.finish, writer, upload, staged)
         return await published(publishing)
     except Unavailable:
         # To look whether the bytes are needed would wait for the catalog once more; the sweep does it.
         await web.writing(staged.cancel)
         raise
     except BaseException:
-        await web.writing(web.packages.discard, staged)
+        await web.writing(web.uploads.discard, staged)
         raise
 
 
@@ -222,7 +222,7 @@ async def refresh_source(source_file_name: str, writer: Actor, web: Web) -> Resp
 async def post_reference(request: HttpRequest, writer: Actor, web: Web) -> Response[bytes]:
     body = await web.reading(_reference, await json_body(request, web))
     accepted = body.accept_overlap or _accepts_overlap(dict(request.headers.items()))
-    adding = web.packages.add_reference(writer, body.to_domain(), accepted)
+    adding = web.packages.add(writer, body.to_domain(), accepted)
     return _package(await published(adding), request, web)
 
 

@@ -16,6 +16,7 @@ from otarium.services.ports_blobs import BlobStore
 from otarium.services.refreshing import Refreshing
 from otarium.services.source_files import SourceFiles
 from otarium.services.sources import Sources
+from otarium.services.uploads import Uploads
 from otarium.web.limits import Admission, Pace
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ class Web:
     """Services, thread pools and the HTTP settings of one worker."""
 
     packages: Packages
+    uploads: Uploads
     downloads: Downloads
     metadata: Metadata
     sources: Sources

@@ -94,7 +94,7 @@ class DeviceApp:
             file = await self._web.reading(metadata.versioned, role, int(match["version"]))
             return self._replies.versioned(file.in_dialect(dialect), file.signed_at) if file else None
         number = self._view(scope, dialect) if role != "root" else None
-        if number is None:
+        if number is None and role in ROLE_NAMES:
             file = metadata.plain(role, None)
         else:
             file = await self._web.reading(metadata.plain, role, number)

@@ -35,7 +35,7 @@ from otarium.domain.packages import (
     parse_meta,
     parse_uri,
 )
-from otarium.services.packages import Upload
+from otarium.services.uploads import Upload
 
 Offset = Annotated[int, Meta(ge=0, le=MAX_LIMIT)]
 Hash = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 in hexadecimal")]

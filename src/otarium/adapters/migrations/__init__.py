@@ -8,7 +8,7 @@ from sqlalchemy.sql import column
 
 from otarium.domain.errors import Broken
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `versions`; a test holds the two together."""
 
 

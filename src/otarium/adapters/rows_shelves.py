@@ -1,0 +1,122 @@
+"""Rows of shelves: pages, how full they are, and the names that stand on them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from otarium.adapters import tables
+from otarium.adapters.rows_packages import ENTRY, entry_of
+from otarium.domain.names import OWN_SOURCE, PackageId, PackageName
+from otarium.domain.packages import Entry
+from otarium.domain.roles import TARGETS, RoleFile
+from otarium.domain.shelves import NamedShelf, Shelf
+
+_P = tables.packages
+_S = tables.shelves
+_N = tables.names
+_OWN = _P.c.source == str(OWN_SOURCE)
+_DELEGATED = _S.c.role != TARGETS
+_SHELF = (_S.c.role, _S.c.first, _S.c.page, _S.c.targets, _S.c.bytes)
+_GET = select(*_SHELF).where(_S.c.role == bindparam("role"))
+_OPENED = select(func.count()).select_from(_S).where(_DELEGATED)
+_NEWEST_PAGE = (
+    select(*_SHELF)
+    .join(_N, _N.c.shelf == _S.c.first)
+    .where(_N.c.name == bindparam("name"))
+    .order_by(_S.c.page.desc())
+    .limit(1)
+)
+_COUNT = (
+    update(_S)
+    .where(_S.c.role == bindparam("of"))
+    .values(targets=_S.c.targets + bindparam("more_targets"), bytes=_S.c.bytes + bindparam("more_bytes"))
+)
+_ENTRIES = select(*ENTRY).where(_P.c.shelf == bindparam("shelf"), _OWN).order_by(_P.c.package_id)
+_HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
+_MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
+_SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
+_ASKED_AT_ONCE = 500
+
+
+class ShelfRows:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, role: str) -> Shelf:
+        return Shelf(*self._connection.execute(_GET, {"role": role}).one())
+
+    def opened(self) -> int:
+        return int(self._connection.execute(_OPENED).scalar_one())
+
+    def newest_page(self, name: PackageName) -> Shelf | None:
+        row = self._connection.execute(_NEWEST_PAGE, {"name": name}).first()
+        return Shelf(*row) if row else None
+
+    def emptiest(self) -> Shelf:
+        fewest = select(_S.c.first).where(_DELEGATED).group_by(_S.c.first)
+        first = (
+            self._connection.execute(fewest.order_by(func.sum(_S.c.targets), _S.c.first)).scalars().first()
+        )
+        newest = select(*_SHELF).where(_S.c.first == first).order_by(_S.c.page.desc()).limit(1)
+        return Shelf(*self._connection.execute(newest).one())
+
+    def open(self, shelf: Shelf) -> None:
+        row = insert(_S).values(
+            role=shelf.role, first=shelf.first, page=shelf.page, targets=shelf.targets, bytes=shelf.bytes
+        )
+        self._connection.execute(row)
+
+    def assign(self, name: PackageName, first: str) -> None:
+        self._connection.execute(insert(_N).values(name=name, shelf=first))
+
+    def count(self, role: str, targets: int, size: int) -> None:
+        self._connection.execute(_COUNT, {"of": role, "more_targets": targets, "more_bytes": size})
+
+    def entries(self, role: str) -> Sequence[Entry]:
+        return [entry_of(row) for row in self._connection.execute(_ENTRIES, {"shelf": role})]
+
+    def placed(self, *, delegated: bool) -> Iterator[tuple[PackageName, PackageId, int]]:
+        size = func.length(_P.c.entry_uptane) + 1
+        there = _P.c.shelf != TARGETS if delegated else _P.c.shelf == TARGETS
+        statement = select(_P.c.name, _P.c.package_id, size).where(_OWN, there).order_by(_P.c.name, _P.c.pk)
+        for name, package_id, length in self._connection.execute(statement):
+            yield PackageName(name), PackageId(package_id), length
+
+    def move(self, roles: Mapping[PackageId, str]) -> None:
+        if roles:
+            rows = [{"id": package_id, "to": role} for package_id, role in roles.items()]
+            self._connection.execute(_MOVE, rows)
+
+    def holding(self, package_id: PackageId) -> str:
+        return str(self._connection.execute(_HOLDING, {"id": package_id}).scalar_one())
+
+    def named(self, names: Iterable[str] | None = None) -> Sequence[NamedShelf]:
+        on: dict[str, list[PackageName]] = {}
+        for name, shelf in self._assigned(None if names is None else sorted(set(names))):
+            on.setdefault(shelf, []).append(PackageName(name))
+        pages = select(_S.c.role, _S.c.first, _S.c.page).where(_DELEGATED)
+        if names is not None:
+            pages = pages.where(_S.c.first.in_(on))
+        return [NamedShelf(*row, on.get(row.first, [])) for row in self._connection.execute(pages)]
+
+    def _assigned(self, names: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+        every = select(_N.c.name, _N.c.shelf).order_by(_N.c.name)
+        if names is None:
+            yield from map(tuple, self._connection.execute(every))
+            return
+        for start in range(0, len(names), _ASKED_AT_ONCE):
+            some = names[start : start + _ASKED_AT_ONCE]
+            yield from map(tuple, self._connection.execute(every.where(_N.c.name.in_(some))))
+
+    def ids(self, name: PackageName) -> Sequence[PackageId]:
+        of_name = select(_P.c.package_id).where(_P.c.name == name, _OWN)
+        return [PackageId(one) for one in self._connection.execute(of_name).scalars()]
+
+    def signed(self, files: Sequence[RoleFile]) -> None:
+        if files:
+            rows = [{"of": file.role, "at": (file.signed_at + file.expires) // 2} for file in files]
+            self._connection.execute(_SIGNED, rows)
+
+    def due(self, now: int, at_most: int) -> Sequence[str]:
+        late = select(_S.c.role).where(_DELEGATED, _S.c.due_at <= now).order_by(_S.c.due_at).limit(at_most)
+        return list(self._connection.execute(late).scalars())

@@ -1,0 +1,71 @@
+"""The port of shelves: which pages there are, how full they are, and who stands on them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from otarium.domain.names import PackageId, PackageName
+from otarium.domain.packages import Entry
+from otarium.domain.roles import RoleFile
+from otarium.domain.shelves import NamedShelf, Shelf
+
+
+class Shelves(Protocol):
+    """Rows of pages and of the names on their shelves; neither is ever removed.
+
+    targets.json is a page too, whose names are not kept. What a page holds is counted by `count`, in the
+    transaction that changes it.
+    """
+
+    def get(self, role: str) -> Shelf: ...
+    def opened(self) -> int:
+        """How many delegated pages there are."""
+        ...
+
+    def newest_page(self, name: PackageName) -> Shelf | None:
+        """Where new versions of a name go; None for a name that never stood on a delegated shelf."""
+        ...
+
+    def emptiest(self) -> Shelf:
+        """The newest page of the delegated shelf with the fewest targets on all its pages."""
+        ...
+
+    def open(self, shelf: Shelf) -> None: ...
+    def assign(self, name: PackageName, first: str) -> None:
+        """From now on, and for ever, the name stands on the shelf with this first page."""
+        ...
+
+    def count(self, role: str, targets: int, size: int) -> None:
+        """So many targets and bytes more (or fewer) are on a page."""
+        ...
+
+    def entries(self, role: str) -> Sequence[Entry]:
+        """What a page holds, in the order of its ids (code points)."""
+        ...
+
+    def placed(self, *, delegated: bool) -> Iterator[tuple[PackageName, PackageId, int]]:
+        """(name, id, size) of all packages on delegated pages, or of all others, by name; oldest first."""
+        ...
+
+    def move(self, roles: Mapping[PackageId, str]) -> None:
+        """Put packages on other pages; does not count."""
+        ...
+
+    def holding(self, package_id: PackageId) -> str:
+        """The page on which a package is."""
+        ...
+
+    def named(self, names: Iterable[str] | None = None) -> Sequence[NamedShelf]:
+        """The delegated pages with their names; of `names` alone where they are given."""
+        ...
+
+    def ids(self, name: PackageName) -> Sequence[PackageId]:
+        """The packages of a name."""
+        ...
+
+    def signed(self, files: Sequence[RoleFile]) -> None:
+        """Remember when pages were signed."""
+        ...
+
+    def due(self, now: int, at_most: int) -> Sequence[str]:
+        """Delegated pages that have lived half of their life, oldest first."""
+        ...

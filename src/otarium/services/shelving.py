@@ -1,0 +1,168 @@
+"""Putting packages on shelves, inside the publisher's transaction.
+
+`put`, `resize` and `take` answer the roles that have to be signed for it. All rules about where a package
+goes, and what cannot be published because devices would not find it, are applied here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from otarium.domain.crowding import MOST_MATCHING, Crowding, crowded, prefixes
+from otarium.domain.errors import Conflict, TooLarge
+from otarium.domain.names import PackageId, PackageName
+from otarium.domain.packages import Entry
+from otarium.domain.release import RoleKeys
+from otarium.domain.roles import TARGETS
+from otarium.domain.shelves import (
+    ROLE_BYTES,
+    Shelf,
+    ShelfLimits,
+    delegations,
+    role_of,
+    size_of,
+)
+from otarium.services.ports import Transaction
+
+Signs = frozenset[str]
+"""The roles that a change makes it necessary to sign."""
+
+
+class Shelving:
+    """Stateless: everything is asked of the transaction."""
+
+    def __init__(self, limits: ShelfLimits) -> None:
+        self._limits = limits
+
+    def put(
+        self, tx: Transaction, name: PackageName, package_id: PackageId, entry: Entry
+    ) -> tuple[str, Signs]:
+        """The page for a new package, counted as there. Raises Conflict, or TooLarge for a flat layout."""
+        size = size_of(entry)
+        if not tx.shelves.opened() or self._limits.flat:
+            top = tx.shelves.get(TARGETS)
+            if self._limits.flat:
+                _require_flat_room(top, size)
+            if self._limits.flat or top.has_room(size, self._limits.first):
+                tx.shelves.count(TARGETS, 1, size)
+                return TARGETS, frozenset({TARGETS})
+            signs = self.spread(tx)
+        else:
+            signs = Signs()
+        role, opened = self._place(tx, name, size)
+        require_findable(tx, [name] if opened else [], [package_id])
+        return role, signs | {role, TARGETS} if opened else signs | {role}
+
+    def resize(
+        self, tx: Transaction, name: PackageName, package_id: PackageId, old: Entry, new: Entry
+    ) -> Signs:
+        """An edited package stays where it is, unless its page would become too large for devices."""
+        role, more = tx.shelves.holding(package_id), size_of(new) - size_of(old)
+        page = tx.shelves.get(role)
+        if page.bytes + more <= ROLE_BYTES:
+            tx.shelves.count(role, 0, more)
+            return frozenset({role})
+        if self._limits.flat:
+            _require_flat_room(page, more)
+        tx.shelves.count(role, -1, -size_of(old))
+        other, signs = self.put(tx, name, package_id, new)
+        tx.shelves.move({package_id: other})
+        return signs | {role}
+
+    def take(self, tx: Transaction, package_id: PackageId, entry: Entry) -> Signs:
+        """Call it before the package's row is removed."""
+        role = tx.shelves.holding(package_id)
+        tx.shelves.count(role, -1, -size_of(entry))
+        return frozenset({role})
+
+    def delegations(self, tx: Transaction, keys: RoleKeys) -> dict[str, Any] | None:
+        """What targets.json says of our own shelves."""
+        if self._limits.flat or not tx.shelves.opened():
+            return None
+        return delegations(tx.shelves.named(), keys.keys[TARGETS], keys.thresholds[TARGETS])
+
+    def settle(self, tx: Transaction) -> Signs:
+        """Lay everything out as the settings ask. Raises Conflict, or TooLarge where that cannot be."""
+        if self._limits.flat:
+            return self._flatten(tx)
+        top = tx.shelves.get(TARGETS)
+        fits = top.targets <= self._limits.first and top.bytes <= ROLE_BYTES
+        return frozenset() if not top.targets or (fits and not tx.shelves.opened()) else self.spread(tx)
+
+    def spread(self, tx: Transaction) -> Signs:
+        """Move all packages off targets.json."""
+        moved: dict[PackageId, str] = {}
+        for name, package_id, size in list(tx.shelves.placed(delegated=False)):
+            moved[package_id], _ = self._place(tx, name, size)
+            tx.shelves.count(TARGETS, -1, -size)
+        tx.shelves.move(moved)
+        require_findable(tx)
+        return frozenset(moved.values()) | {TARGETS}
+
+    def _flatten(self, tx: Transaction) -> Signs:
+        """Bring all packages back into targets.json. The pages stay listed, without being delegated to."""
+        moved = list(tx.shelves.placed(delegated=True))
+        if not moved:
+            return frozenset()
+        _require_flat_room(tx.shelves.get(TARGETS), sum(size for _, _, size in moved))
+        for _, package_id, size in moved:
+            tx.shelves.count(tx.shelves.holding(package_id), -1, -size)
+            tx.shelves.count(TARGETS, 1, size)
+        tx.shelves.move({package_id: TARGETS for _, package_id, _ in moved})
+        return frozenset({TARGETS})
+
+    def _place(self, tx: Transaction, name: PackageName, size: int) -> tuple[str, bool]:
+        """A page with room, counted; and whether patterns changed for it."""
+        page = tx.shelves.newest_page(name)
+        opened = page is None
+        if page is None:
+            page = self._shelf_for(tx, name)
+        if not page.has_room(size, self._limits.page):
+            page = self._opened(tx, page.first, page.page + 1)
+            opened = True
+        tx.shelves.count(page.role, 1, size)
+        return page.role, opened
+
+    def _shelf_for(self, tx: Transaction, name: PackageName) -> Shelf:
+        own = tx.shelves.opened() < self._limits.own
+        shelf = self._opened(tx, None, 0) if own else tx.shelves.emptiest()
+        tx.shelves.assign(name, shelf.first)
+        return shelf
+
+    def _opened(self, tx: Transaction, first: str | None, page: int) -> Shelf:
+        role = role_of(tx.shelves.opened() + 1)
+        shelf = Shelf(role, first or role, page)
+        tx.shelves.open(shelf)
+        return shelf
+
+
+def require_findable(
+    tx: Transaction, changed: Sequence[PackageName] | None = None, ids: Sequence[PackageId] = ()
+) -> None:
+    """Refuse what would hide a package from TUF clients: `changed` are names whose patterns are new (None:
+    all, or the sources are others), `ids` new packages. Raises Conflict."""
+    sources = [source.delegation.paths for source in tx.sources.every() if source.removed_at is None]
+    if tx.shelves.opened() + len(sources) <= MOST_MATCHING:
+        return
+    looked_at = list(ids)
+    if changed is None or changed:
+        crowding = Crowding(tx.shelves.named(), sources)
+        looked_at += [one for name in crowding.suspects(changed) for one in tx.shelves.ids(name)]
+    else:
+        crowding = Crowding(tx.shelves.named(name for one in ids for name in prefixes(one)), sources)
+    found = crowded(crowding, looked_at)
+    if found:
+        worst = max(found, key=lambda one: found[one])
+        raise Conflict(
+            f"Devices would have to look through {found[worst]} roles for {worst[:200]!a} and give up after "
+            f"{MOST_MATCHING}: too many names that begin alike, pages or sources match it. "
+            "Use another name, or sources with narrower patterns.",
+            cause=sorted(found)[:10],
+        )
+
+
+def _require_flat_room(top: Shelf, size: int) -> None:
+    if top.bytes + size > ROLE_BYTES:
+        raise TooLarge(
+            f"targets.json would have about {top.bytes + size} bytes, and clients read at most {ROLE_BYTES}. "
+            "Delete packages, or set OTARIUM_LAYOUT=shelves."
+        )
