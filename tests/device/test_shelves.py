@@ -277,7 +277,7 @@ def test_the_layout_can_be_changed_there_and_back(judge, tmp_path) -> None:
 def test_an_own_package_is_served_by_its_name_wherever_it_stands(server) -> None:
     put(server, *FIRST, *LATER)
     for package_id in (*FIRST, *LATER):
-        path = package_path(package_id).removeprefix("/api/v2beta/packages")
+        path = package_path(package_id).removeprefix("/packages")
         assert device_get(server, f"/repo/targets{path}").body == body(package_id)
 
 

@@ -99,16 +99,19 @@ class Shelving:
         return frozenset(moved.values()) | {TARGETS}
 
     def _flatten(self, tx: Transaction) -> Signs:
-        """Bring all packages back into targets.json. The pages stay listed, without being delegated to."""
+        """Bring all packages back into targets.json. Empty pages stay listed, without being delegated to."""
         moved = list(tx.shelves.placed(delegated=True))
         if not moved:
             return frozenset()
         _require_flat_room(tx.shelves.get(TARGETS), sum(size for _, _, size in moved))
+        emptied = set()
         for _, package_id, size in moved:
-            tx.shelves.count(tx.shelves.holding(package_id), -1, -size)
+            role = tx.shelves.holding(package_id)
+            tx.shelves.count(role, -1, -size)
             tx.shelves.count(TARGETS, 1, size)
+            emptied.add(role)
         tx.shelves.move({package_id: TARGETS for _, package_id, _ in moved})
-        return frozenset({TARGETS})
+        return frozenset(emptied) | {TARGETS}
 
     def _place(self, tx: Transaction, name: PackageName, size: int) -> tuple[str, bool]:
         """A page with room, counted; and whether patterns changed for it."""

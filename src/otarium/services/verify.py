@@ -160,9 +160,10 @@ class Verification:
             if (page.targets, page.bytes) != (len(entries), sum(map(size_of, entries))):
                 self._report.broken.append(f"I5 {role} holds {len(entries)} packages, not {page.targets}")
             patterns = [pattern_of(name) for name in names.get(role, ())]
-            if role != TARGETS and entries and any(one.get(role) != patterns for one in delegated):
-                self._report.broken.append(f"I4 targets.json does not delegate to {role}")
-            self._check_page(file, entries)
+            if role == TARGETS or all(one.get(role) == patterns for one in delegated):
+                self._check_page(file, entries)
+            elif entries or any(role in one for one in delegated):
+                self._report.broken.append(f"I4 targets.json does not delegate to {role} as it should")
 
     def _check_page(self, file: RoleFile, entries: Sequence[Entry]) -> None:
         for dialect, trust in self._trusted.items():
