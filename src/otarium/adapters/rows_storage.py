@@ -18,10 +18,9 @@ _R = tables.repository
 _BLOB_IS_DYING = select(_B.c.dying).where(_B.c.sha256 == bindparam("sha256"))
 _ADD_BLOB = insert(_B)
 _SIZES = (_F.c.role, _F.c.version, _F.c.surplus_at, _F.c.uptane_length, _F.c.tuf_length)
-_KEPT = and_(_F.c.kept, _F.c.surplus_at.is_(None))
 _SURPLUS = (
     select(*_SIZES)
-    .where(_F.c.role == bindparam("role"), _KEPT)
+    .where(_F.c.role == bindparam("role"), _F.c.surplus_at.is_(None))
     .order_by(_F.c.version.desc())
     .offset(bindparam("kept"))
 )
@@ -32,7 +31,7 @@ _MARK_SURPLUS = (
 )
 _OLDEST_SURPLUS = (
     select(*_SIZES)
-    .where(_F.c.kept, _F.c.surplus_at.is_not(None))
+    .where(_F.c.surplus_at.is_not(None), _F.c.uptane.is_not(None))
     .order_by(_F.c.surplus_at, _F.c.version)
     .limit(64)
 )

@@ -126,12 +126,22 @@ role_files = Table(
     Column("shared_tail", LargeBinary),
     UniqueConstraint("signed_by", "version", name="one_version_per_key"),
 )
+# Conditions that SQLite recognises in a query; of a comparison with a parameter it would not.
+_NEWEST = text("surplus_at IS NULL")
+_SURPLUS = text("surplus_at IS NOT NULL AND uptane IS NOT NULL")
+Index(
+    "role_files_newest",
+    role_files.c.role,
+    role_files.c.version,
+    sqlite_where=_NEWEST,
+    postgresql_where=_NEWEST,
+)
 Index(
     "role_files_surplus",
     role_files.c.surplus_at,
     role_files.c.version,
-    sqlite_where=text("kept"),
-    postgresql_where=text("kept"),
+    sqlite_where=_SURPLUS,
+    postgresql_where=_SURPLUS,
 )
 
 shelves = Table(

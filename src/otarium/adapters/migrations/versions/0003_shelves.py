@@ -39,12 +39,17 @@ def upgrade() -> None:
     op.create_index("packages_by_shelf", "packages", ["shelf", "package_id"])
     op.drop_index("role_files_kept", "role_files")
     op.add_column("role_files", sa.Column("surplus_at", sa.BigInteger(), nullable=True))
-    kept = sa.text("kept")
+    newest = sa.text("surplus_at IS NULL")
+    surplus = sa.text("surplus_at IS NOT NULL AND uptane IS NOT NULL")
+    op.create_index(
+        "role_files_newest", "role_files", ["role", "version"], sqlite_where=newest, postgresql_where=newest
+    )
     op.create_index(
         "role_files_surplus",
         "role_files",
         ["surplus_at", "version"],
-        sqlite_where=kept,
-        postgresql_where=kept,
+        sqlite_where=surplus,
+        postgresql_where=surplus,
     )
+    op.execute("UPDATE role_files SET surplus_at = signed_at WHERE uptane IS NULL")
     op.execute("UPDATE repository SET kept_bytes = 0")
