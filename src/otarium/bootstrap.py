@@ -16,7 +16,7 @@ from otarium.adapters import keystore, migrations
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
 from otarium.adapters.fetcher import GuardedFetcher
-from otarium.adapters.locks import FileLocks
+from otarium.adapters.locks import FileLeases, FileLocks
 from otarium.adapters.views import SharedViews
 from otarium.domain.errors import Broken
 from otarium.domain.release import Lifetimes
@@ -25,6 +25,7 @@ from otarium.services import authority, backup, renewal
 from otarium.services.clients import Clients
 from otarium.services.downloads import Downloads
 from otarium.services.health import Health
+from otarium.services.leases import Leases, leased
 from otarium.services.metadata import Metadata, Retention
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports import Changes, Clock
@@ -115,6 +116,15 @@ def _locks(settings: Settings) -> SourceLocks:
     from otarium.adapters.catalog_postgres import PostgresLocks
 
     return PostgresLocks(storage.catalog_url)
+
+
+def _leases(settings: Settings) -> Leases:
+    storage = settings.storage
+    if storage.database_url is None:
+        return FileLeases(storage.data_dir / "leases")
+    from otarium.adapters.leases_postgres import PostgresLeases
+
+    return PostgresLeases(storage.catalog_url)
 
 
 def exists(settings: Settings) -> bool:
@@ -256,17 +266,18 @@ def _schedule(
     settings = repository.settings.metadata
     sweep = repository.sweep()
     interval = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
-    return renewal.Schedule(
-        [
-            (interval, lambda: renewal.renew(repository.catalog, metadata, publisher, repository.clock)),
-            (interval, lambda: leave_tuf(repository.catalog, metadata, publisher, repository.clock)),
-            (REFRESH_INTERVAL, refreshing.refresh_due),
-            (CHECKPOINT_INTERVAL, repository.catalog.checkpoint),
-            (settings.sweep_interval, sweep),
-            (settings.sweep_interval, repository.blobs.clear_abandoned),
-            (ORPHAN_INTERVAL, sweep.orphans),
-        ]
-    )
+    catalog, clock = repository.catalog, repository.clock
+    once: list[tuple[str, float, Callable[[], object]]] = [
+        ("renewal", interval, lambda: renewal.renew(catalog, metadata, publisher, clock)),
+        ("leaving-tuf", interval, lambda: leave_tuf(catalog, metadata, publisher, clock)),
+        ("refresh", REFRESH_INTERVAL, refreshing.refresh_due),
+        ("sweep", settings.sweep_interval, sweep),
+        ("staging", settings.sweep_interval, repository.blobs.clear_abandoned),
+        ("orphans", ORPHAN_INTERVAL, sweep.orphans),
+    ]
+    leases = _leases(repository.settings)
+    jobs = [(seconds, leased(leases, name, job)) for name, seconds, job in once]
+    return renewal.Schedule([*jobs, (CHECKPOINT_INTERVAL, catalog.checkpoint)])
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -202,6 +203,14 @@ source_files = Table(
     Column("modified_at", BigInteger, nullable=False),
     Column("vouched", Boolean(create_constraint=False), nullable=False),
     Column("raw", LargeBinary),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
 )
 
 blobs = Table(

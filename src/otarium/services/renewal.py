@@ -1,7 +1,7 @@
 """Background work: signing again before anything expires, and sweeping what nobody refers to.
 
-Every worker of a machine runs it. That is harmless: whether something is due is decided inside the
-writer's transaction, so the second to come finds nothing to do.
+Every worker may run it: whether something is due is decided inside the writer's transaction, so the
+second to come finds nothing to do.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Shelves: pages, the names on them, and role files that age from the day they were replaced"""
+"""Shelves: pages, the names on them, role files that age from the day they were replaced; leases"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,6 +19,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("role"),
     )
     op.create_index("shelves_by_page", "shelves", ["first", "page"])
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("until", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
     is_postgresql = op.get_bind().dialect.name == "postgresql"
     op.create_table(
         "names",
