@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from prove import full_disk, kills, restart, same_id, sweep
+from prove import full_disk, kills, replicas, restart, same_id, sweep
 from prove.claims import Disproved, Impossible, Proof, Setup
 
 PROOFS: dict[str, Proof] = {
@@ -17,6 +17,7 @@ PROOFS: dict[str, Proof] = {
     "sweep": sweep.prove,
     "full-disk": full_disk.prove,
     "restart": restart.prove,
+    "replicas": replicas.prove,
 }
 
 

@@ -26,13 +26,14 @@ QUICKLY = 0.0005  # between threads; else it would wait for the uploaders of its
 class Observer:
     """`with Observer(server) as observer: ...`; `problems` is what it found."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, seen: dict[tuple[str, str, int], str] | None = None) -> None:
+        """`seen` is shared by the observers of replicas, which may not differ from each other."""
         self._server = server
         self._done = threading.Event()
         self._interval = sys.getswitchinterval()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=job) for job in (self._run, self._glance)]
-        self._seen: dict[tuple[str, str, int], str] = {}
+        self._seen = {} if seen is None else seen
         self._highest: dict[tuple[str, str], int] = {}
         self.alert = threading.Event()
         self._newest = 0

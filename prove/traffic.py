@@ -8,6 +8,7 @@ import json
 import random
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from urllib.parse import quote
@@ -36,7 +37,7 @@ class Uploader:
     """One thread's work; `stop` ends it, and so does the server's death after `killed`."""
 
     def __init__(self, server: Server, name: str, seed: str) -> None:
-        self._server = server
+        self.server = server
         self._name = name
         self._random = random.Random(seed)
         self._number = 0
@@ -69,13 +70,13 @@ class Uploader:
         body = body_of(f"{self._name} {version}", length)
         book = self.books[f"{self._name}-{version}"] = Book(sha256(body), length)
         book.present.add(True)
-        if self._acknowledged("POST", post_package(self._server, self._name, version, body)):
+        if self._acknowledged("POST", post_package(self.server, self._name, version, body)):
             book.present = {True}
 
     def _delete(self, package_id: str) -> None:
         book = self.books[package_id]
         book.present.add(False)
-        if self._acknowledged("DELETE", http(self._server, "DELETE", _path(package_id))):
+        if self._acknowledged("DELETE", http(self.server, "DELETE", _path(package_id))):
             book.present = {False}
 
     def _edit(self, package_id: str) -> None:
@@ -84,7 +85,7 @@ class Uploader:
         body = json.dumps({"hardwareIds": hardware}).encode()
         kind = {"Content-Type": "application/json"}
         if self._acknowledged(
-            "PATCH", http(self._server, "PATCH", _path(package_id), body=body, headers=kind)
+            "PATCH", http(self.server, "PATCH", _path(package_id), body=body, headers=kind)
         ):
             book.hardware = {hardware}
 
@@ -106,6 +107,23 @@ class Uploader:
                 hardware = tuple(package["hardwareIds"])
                 claim(hardware in book.hardware, f"{package_id} has {hardware}, not one of {book.hardware}")
                 book.hardware = {hardware}
+
+
+class Roamer(Uploader):
+    """An uploader behind a balancer: any of the replicas gets a call, and one that is gone is no surprise."""
+
+    def __init__(self, replicas: Sequence[Server], name: str, seed: str) -> None:
+        super().__init__(replicas[0], name, seed)
+        self._replicas = replicas
+
+    def run(self, stop: threading.Event, killed: threading.Event) -> None:
+        while not stop.is_set():
+            self.server = self._random.choice(self._replicas)
+            try:
+                self._act()
+            except (OSError, HTTPException):
+                self.statuses["without an answer"] += 1
+                stop.wait(0.05)
 
 
 def _path(package_id: str) -> str:
