@@ -21,6 +21,7 @@ from otarium.domain.shelves import (
     role_of,
     size_of,
 )
+from otarium.domain.sources import SOURCES
 from otarium.services.ports import Transaction
 
 Signs = frozenset[str]
@@ -143,15 +144,16 @@ def require_findable(
 ) -> None:
     """Refuse what would hide a package from TUF clients: `changed` are names whose patterns are new (None:
     all, or the sources are others), `ids` new packages. Raises Conflict."""
-    sources = [source.delegation.paths for source in tx.sources.every() if source.removed_at is None]
-    if tx.shelves.opened() + len(sources) <= MOST_MATCHING:
+    if tx.shelves.opened() + SOURCES <= MOST_MATCHING:
         return
-    looked_at = list(ids)
-    if changed is None or changed:
-        crowding = Crowding(tx.shelves.named(), sources)
-        looked_at += [one for name in crowding.suspects(changed) for one in tx.shelves.ids(name)]
-    else:
-        crowding = Crowding(tx.shelves.named(name for one in ids for name in prefixes(one)), sources)
+    known = changed is not None and not changed
+    near = tx.shelves.named(name for one in ids for name in prefixes(one)) if known else tx.shelves.named()
+    if known and len(near) + SOURCES <= MOST_MATCHING:
+        return
+    sources = [source.delegation.paths for source in tx.sources.every() if source.removed_at is None]
+    crowding = Crowding(near, sources)
+    suspects = () if known else crowding.suspects(changed)
+    looked_at = [*ids, *(one for name in suspects for one in tx.shelves.ids(name))]
     found = crowded(crowding, looked_at)
     if found:
         worst = max(found, key=lambda one: found[one])
