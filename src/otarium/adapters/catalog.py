@@ -184,8 +184,8 @@ def _translated() -> Iterator[None]:
         yield
     except NoConnection as error:
         raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from error
-    except DBAPIError as error:
-        cause = error.orig
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
         if code in _FULL:
             raise StorageFull("The disk of the catalog is full; free some space.", retry_after=30) from error
