@@ -47,11 +47,12 @@ class SqliteCatalog:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         with _translated(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+            driver = _driver(connection)
+            driver.execute("BEGIN")
             try:
                 yield SqlTransaction(connection)
             finally:
-                connection.exec_driver_sql("ROLLBACK")
+                driver.execute("ROLLBACK")
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Transaction]:

@@ -109,7 +109,8 @@ def _pks(connection: Connection, query: PackageQuery, found: _Found) -> list[int
     first, last = int(blocks[0]), int(blocks[1])
     rows = _PKS.rows(connection, sorting=query.sort_by, count=last - first + 1, skip=first)
     pks = joined(rows, ("pks",), 0)["pks"]
-    return [int(pk) for pk in pks[places - (int(ends[first - 1]) if first else 0)]]
+    chosen: list[int] = pks[places - (int(ends[first - 1]) if first else 0)].tolist()
+    return chosen
 
 
 def stated(connection: Connection, query: PackageQuery, required: Sequence[Clause]) -> list[tuple[Key, int]]:
@@ -136,5 +137,6 @@ def listed(connection: Connection, pks: Sequence[int]) -> list[Listed]:
     if not pks:
         return []
     keys = {f"pk{place}": pk for place, pk in enumerate(pks)}
-    found = {pk: Listed(source, data) for pk, source, data in _with_keys(len(pks)).rows(connection, **keys)}
+    rows = _with_keys(len(pks)).rows(connection, **keys)
+    found = {pk: Listed(source, data) for pk, source, data in rows}
     return [found[pk] for pk in pks if pk in found]

@@ -6,6 +6,7 @@ a list puts it in front.
 
 import json
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from otarium.domain.names import SourceName
 from otarium.domain.packages import Package, timestamp
@@ -14,8 +15,7 @@ _NO_COMMENT = b',"comment":null'
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """`members` are those of a JSON object without its braces."""
 
     source: SourceName
