@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import page, publish, sources, timestamp, upload
+from bench import page, publish, search, sources, timestamp, upload
 from bench.figures import Figure, table
 from bench.ground import Ground, MissingTool
 
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "publish": publish.run,
     "timestamp": timestamp.run,
     "page": page.run,
+    "search": search.run,
     "sources": sources.run,
 }
 

@@ -1,5 +1,6 @@
 """What every catalog promises: transactions, rows that come back as they went in, search."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ from builders import NOW, package, release
 from contract.conftest import Database
 from otarium.domain.access import Credential, Scope
 from otarium.domain.errors import Unavailable
+from otarium.domain.listed import Listed
 from otarium.domain.names import PackageId, Sha256
 from otarium.domain.packages import Package, PackageQuery
 from otarium.domain.roles import TARGETS
@@ -25,8 +27,8 @@ def add(catalog: Catalog, *packages: Package) -> None:
             tx.packages.add(one, TARGETS, one.entry())
 
 
-def ids(packages: Sequence[Package]) -> list[str]:
-    return [str(one.id) for one in packages]
+def ids(values: Sequence[Listed]) -> list[str]:
+    return [json.loads(b"{%s}" % one.members)["packageId"] for one in values]
 
 
 def test_a_package_comes_back_as_it_went_in(catalog: Catalog) -> None:

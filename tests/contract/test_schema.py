@@ -13,6 +13,9 @@ from sqlalchemy import create_engine, text
 from contract.conftest import Database
 from otarium.adapters import migrations, tables
 from otarium.domain.errors import Broken
+from otarium.domain.listed import listed
+from otarium.domain.names import PackageId
+from otarium.domain.packages import PackageQuery
 
 
 def test_the_migrated_schema_is_the_schema_in_the_code(database: Database) -> None:
@@ -55,7 +58,7 @@ def test_packages_of_before_there_were_sources_are_our_own(database: Database) -
     }
     values |= {"format": "BINARY", "sha256": "0" * 64, "length": 1, "has_sbom": False, "shelf": "targets"}
     values |= {"created_at": 1, "updated_at": 1, "revision": 1, "entry_uptane": b"x"}
-    values |= {"uploaded_hardware_ids": "[]", "hardware_ids": "[]"}
+    values |= {"uploaded_hardware_ids": "[]", "hardware_ids": '["hw"]'}
     with engine.begin() as connection:
         names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
         connection.execute(text(f"INSERT INTO packages ({names}) VALUES ({places})"), values)
@@ -64,8 +67,18 @@ def test_packages_of_before_there_were_sources_are_our_own(database: Database) -
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT pk, source, package_id FROM packages")).all()
         assert rows == [(1, "targets", "a-1")]
-        hardware = connection.execute(text("SELECT hardware_id, pk FROM package_hardware_ids")).all()
-        assert hardware == [("hw", 1)]
+    catalog = database.catalog()
+    with catalog.read() as tx:
+        package = tx.packages.get(PackageId("a-1"))
+        assert package is not None
+        for query in (
+            PackageQuery(),
+            PackageQuery(hardware_ids=("hw",), id_contains="A-", sort_by="Filename"),
+        ):
+            page = tx.packages.search(query)
+            assert (page.total, page.values) == (1, [listed(package)])
+        assert tx.packages.search(PackageQuery(hardware_ids=("other",))).total == 0
+    catalog.close()
 
 
 def _upgrade_to(url: str, revision: str) -> None:

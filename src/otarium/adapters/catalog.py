@@ -47,11 +47,12 @@ class SqliteCatalog:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         with _translated(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+            driver = _driver(connection)
+            driver.execute("BEGIN")
             try:
                 yield SqlTransaction(connection)
             finally:
-                connection.exec_driver_sql("ROLLBACK")
+                driver.execute("ROLLBACK")
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Transaction]:
@@ -184,8 +185,8 @@ def _translated() -> Iterator[None]:
         yield
     except NoConnection as error:
         raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from error
-    except DBAPIError as error:
-        cause = error.orig
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
         if code in _FULL:
             raise StorageFull("The disk of the catalog is full; free some space.", retry_after=30) from error

@@ -185,8 +185,8 @@ def _translated() -> Iterator[None]:
         yield
     except NoConnection as error:
         raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from error
-    except DBAPIError as error:
-        cause = error.orig
+    except (DBAPIError, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(cause, pg.LockNotAvailable):
             raise _busy() from error
         if isinstance(cause, psycopg.DataError):

@@ -16,13 +16,13 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
-    func,
     insert,
     select,
     update,
 )
 
-from otarium.adapters import search, tables
+from otarium.adapters import listing, search, tables, walk, words
+from otarium.domain.listed import Listed, Page, members
 from otarium.domain.names import (
     OWN_SOURCE,
     HardwareId,
@@ -32,11 +32,10 @@ from otarium.domain.names import (
     Sha256,
     SourceName,
 )
-from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery, Page, TargetFormat, folded
+from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery, TargetFormat
 from otarium.services.ports import Cursor
 
 _P = tables.packages
-_H = tables.package_hardware_ids
 _D = tables.deleted
 _OWN = _P.c.source == str(OWN_SOURCE)
 SHOWN = [
@@ -68,7 +67,6 @@ _NEXT_REVISION = (
     .returning(tables.repository.c.revision)
 )
 _ADD = insert(_P).returning(_P.c.pk)
-_ADD_HARDWARE_ID = insert(_H)
 
 
 class PackageRows:
@@ -95,25 +93,23 @@ class PackageRows:
 
     def add(self, package: Package, shelf: str, entry: Entry) -> None:
         self._connection.execute(_FORGET_DELETED, {"id": package.id})
-        values = package_values(package, shelf, entry)
-        self._put_hardware_ids(self._connection.execute(_ADD, values).scalar_one(), package)
+        [numbers] = words.numbers_of(self._connection, [package])
+        values = package_values(package, shelf, entry, numbers)
+        pk = self._connection.execute(_ADD, values).scalar_one()
+        listing.renew(self._connection, [key_of(package)], {pk: numbers})
 
     def replace(self, package: Package, entry: Entry) -> None:
         of_package = and_(_P.c.package_id == package.id, _OWN)
-        self._connection.execute(update(_P).where(of_package).values(**_mutable(package, entry)))
-        pk = self._connection.execute(select(_P.c.pk).where(of_package)).scalar_one()
-        self._connection.execute(delete(_H).where(_H.c.pk == pk))
-        self._put_hardware_ids(pk, package)
-
-    def _put_hardware_ids(self, pk: int, package: Package) -> None:
-        if package.hardware_ids:
-            rows = [{"pk": pk, "hardware_id": one} for one in package.hardware_ids]
-            self._connection.execute(_ADD_HARDWARE_ID, rows)
+        [numbers] = words.numbers_of(self._connection, [package])
+        changed = update(_P).where(of_package).values(**_mutable(package, entry, numbers)).returning(_P.c.pk)
+        pk = self._connection.execute(changed).scalar_one()
+        listing.renew(self._connection, [key_of(package)], {pk: numbers})
 
     def remove(self, package: Package, revision: int, at: int) -> None:
         of_package = and_(_P.c.package_id == package.id, _OWN)
         shelf = self._connection.execute(select(_P.c.shelf).where(of_package)).scalar_one()
         self._connection.execute(delete(_P).where(of_package))
+        listing.renew(self._connection, [key_of(package)], {})
         remembered = {"package_id": package.id, "shelf": shelf, "deleted_at": at, "revision": revision}
         self._connection.execute(insert(_D).values(**remembered, **_content_values(package.content)))
 
@@ -135,30 +131,13 @@ class PackageRows:
         return package_of(row) if row else None
 
     def search(self, query: PackageQuery) -> Page:
-        where, total = search.conditions(query), search.total(self._connection, query)
-        if query.offset >= total or query.limit == 0:
-            return Page([], total)
-        statement = search.ordered(select(*SHOWN).where(*where), query)
-        rows = self._connection.execute(statement.offset(query.offset).limit(query.limit))
-        return Page([package_of(row) for row in rows], total)
+        return search.page(self._connection, query)
 
     def count(self, query: PackageQuery) -> tuple[int, Cursor]:
-        counted = select(func.count(), func.max(_P.c.pk)).where(*search.conditions(query))
-        total, upper_bound = self._connection.execute(counted).one()
-        return total, Cursor(upper_bound or 0)
+        return search.count(self._connection, query)
 
-    def chunk(
-        self, query: PackageQuery, cursor: Cursor, skip: int, size: int
-    ) -> tuple[list[Package], Cursor]:
-        where = [*search.conditions(query), _P.c.pk <= cursor.upper_bound]
-        if cursor.id is not None:
-            where.append(search.after(query, cursor, cursor.id))
-        statement = search.ordered(select(*SHOWN).where(*where), query).offset(skip).limit(size)
-        values = [package_of(row) for row in self._connection.execute(statement)]
-        if values:
-            last = values[-1]
-            cursor = Cursor(cursor.upper_bound, last.created_at, last.id, last.source)
-        return values, cursor
+    def chunk(self, query: PackageQuery, cursor: Cursor, skip: int, size: int) -> tuple[list[Listed], Cursor]:
+        return walk.chunk(self._connection, query, cursor, skip, size)
 
     def every(self) -> Iterator[tuple[Package, Entry]]:
         statement = select(*SHOWN, *ENTRY).where(_OWN).order_by(_P.c.package_id)
@@ -169,19 +148,21 @@ class PackageRows:
                 raise ValueError(f"{row.package_id}: {error}") from error
 
 
-def package_values(package: Package, shelf: str, entry: Entry) -> dict[str, Any]:
-    """The whole row but its key and its hardware ids."""
+def key_of(package: Package) -> listing.Key:
+    return listing.Key(package.created_at, package.id, package.source)
+
+
+def package_values(package: Package, shelf: str, entry: Entry, numbers: words.Numbers) -> dict[str, Any]:
+    """The whole row but its key."""
     fixed = {
         "source": package.source,
         "package_id": package.id,
         "name": package.name,
         "version": package.version,
-        "name_folded": folded(package.name),
-        "id_folded": folded(package.id),
         "created_at": package.created_at,
         "shelf": shelf,
     }
-    return {**fixed, **_content_values(package.content), **_mutable(package, entry)}
+    return {**fixed, **_content_values(package.content), **_mutable(package, entry, numbers)}
 
 
 def _content_values(content: Content) -> dict[str, Any]:
@@ -194,7 +175,7 @@ def _content_values(content: Content) -> dict[str, Any]:
     }
 
 
-def _mutable(package: Package, entry: Entry) -> dict[str, Any]:
+def _mutable(package: Package, entry: Entry, numbers: words.Numbers) -> dict[str, Any]:
     """The columns that an edit may change."""
     return {
         "hardware_ids": list(package.hardware_ids),
@@ -207,6 +188,10 @@ def _mutable(package: Package, entry: Entry) -> dict[str, Any]:
         "entry_uptane": entry.uptane,
         "entry_tuf": None if entry.tuf is entry.uptane else entry.tuf,
         "entry_olpc": None if entry.olpc is entry.tuf else entry.olpc,
+        "listed": members(package),
+        "name_word": numbers.name,
+        "version_word": numbers.version,
+        "trait_word": numbers.trait,
     }
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
-from otarium.adapters import tables
-from otarium.adapters.rows_packages import SHOWN, package_of, package_values
+from otarium.adapters import listing, tables
+from otarium.adapters.rows_packages import SHOWN, key_of, package_of, package_values
+from otarium.adapters.words import Numbers, numbers_of
 from otarium.domain import patterns as path_patterns
 from otarium.domain.delegation import Accepted, Delegation, SourceFile
 from otarium.domain.external import LeftOut
@@ -26,7 +27,6 @@ from otarium.services.ports_sources import StoredFile
 _S = tables.sources
 _F = tables.source_files
 _P = tables.packages
-_H = tables.package_hardware_ids
 _KEPT_FILES = 4
 _SHOWN_LEFT_OUT = 100
 _UNSIGNED = Entry(b"", b"", b"")
@@ -98,7 +98,8 @@ class SourceRows:
             else:
                 new.append(package)
         self._remove([pk for pk, _ in known.values()])
-        self._add(new)
+        gone = [package for _, package in known.values()]
+        listing.renew(self._connection, [key_of(one) for one in (*gone, *new)], self._add(new))
         shown = [asdict(one) for one in accepted.left_out[:_SHOWN_LEFT_OUT]]
         self._connection.execute(update(_S).where(_S.c.name == name).values(left_out=json.dumps(shown)))
 
@@ -110,16 +111,18 @@ class SourceRows:
         if pks:
             self._connection.execute(_REMOVE, [{"gone": pk} for pk in pks])
 
-    def _add(self, packages: Sequence[Package]) -> None:
+    def _add(self, packages: Sequence[Package]) -> dict[int, Numbers]:
+        """The numbers of their words by primary key."""
         if not packages:
-            return
-        numbered = list(enumerate(packages, self._next_pk()))
-        rows = [{"pk": pk, **package_values(package, "", _UNSIGNED)} for pk, package in numbered]
+            return {}
+        numbers = dict(enumerate(numbers_of(self._connection, packages), self._next_pk()))
+        rows = [
+            {"pk": pk, **package_values(package, "", _UNSIGNED, numbers[pk])}
+            for pk, package in zip(numbers, packages, strict=True)
+        ]
         self._connection.execute(insert(_P), rows)
-        self._used(numbered[-1][0])
-        ids = [{"pk": pk, "hardware_id": one} for pk, package in numbered for one in package.hardware_ids]
-        if ids:
-            self._connection.execute(insert(_H), ids)
+        self._used(rows[-1]["pk"])
+        return numbers
 
     def _next_pk(self) -> int:
         """Above every key ever given out, so that a walk over a long list never meets newer rows."""
@@ -135,7 +138,11 @@ class SourceRows:
             self._connection.exec_driver_sql("SELECT setval('packages_pk_seq', %s)", (pk,))
 
     def unlist_packages(self, name: SourceName) -> None:
-        self._connection.execute(delete(_P).where(_P.c.source == name, _P.c.source != str(OWN_SOURCE)))
+        theirs = and_(_P.c.source == name, _P.c.source != str(OWN_SOURCE))
+        places = select(_P.c.created_at, _P.c.package_id, _P.c.source).where(theirs)
+        gone = [listing.Key(*row) for row in self._connection.execute(places)]
+        self._connection.execute(delete(_P).where(theirs))
+        listing.renew(self._connection, gone, {})
 
     def left_out(self, name: SourceName) -> Sequence[LeftOut]:
         text = self._connection.execute(select(_S.c.left_out).where(_S.c.name == name)).scalar()

@@ -1,58 +1,142 @@
-"""What a query for packages means in SQL: conditions, order, totals, and where a walk goes on."""
+"""Pages and totals from the listing: which packages pass, and which of them are asked for."""
 
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, tuple_
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, bindparam, func, select
 
 from otarium.adapters import tables
-from otarium.adapters.substring import holds
-from otarium.domain.names import OWN_SOURCE
-from otarium.domain.packages import PackageQuery, folded
+from otarium.adapters.filters import Clause, clauses, columns_of, passing
+from otarium.adapters.listing import NUMBER, Key
+from otarium.adapters.quick import Quick
+from otarium.domain.listed import Listed, Page
+from otarium.domain.packages import PackageQuery, SortKey
 from otarium.services.ports import Cursor
 
 _P = tables.packages
-_H = tables.package_hardware_ids
+_L = tables.listing
+_UPPER_BOUND = Quick(select(func.max(_P.c.pk)))
+_NUMBERS = {"names": _P.c.name_word, "versions": _P.c.version_word, "traits": _P.c.trait_word}
 
 
-def conditions(query: PackageQuery) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
-    listed = {_P.c.source: query.sources, _P.c.sha256: query.hashes, _P.c.package_id: query.ids}
-    where += [column.in_(values) for column, values in listed.items() if values]
-    folds = {_P.c.id_folded: query.id_contains, _P.c.name_folded: query.name_contains}
-    where += [holds(column, folded(part)) for column, part in folds.items() if part]
-    exact = {_P.c.name: query.name, _P.c.version: query.version, _P.c.has_sbom: query.has_sbom}
-    where += [column == value for column, value in exact.items() if value is not None]
-    if query.hardware_ids:
-        # Row by row: a set of all that match would be made anew for every page.
-        where.append(exists().where(_H.c.pk == _P.c.pk, _H.c.hardware_id.in_(query.hardware_ids)))
-    if query.external:
-        where.append(_P.c.source != str(OWN_SOURCE))
-    return where
+class _Found(NamedTuple):
+    """Places of what passes, in the order of the listing, among blocks of these sizes."""
+
+    sizes: NDArray[np.int64]
+    total: int
+    places: NDArray[np.int64] | None
+    """None when everything passes."""
+
+    def window(self, query: PackageQuery) -> NDArray[np.int64]:
+        """The places that the page asks for, in its order."""
+        start = min(query.offset, self.total)
+        end = min(start + query.limit, self.total)
+        if not query.ascending:
+            start, end = self.total - end, self.total - start
+        places = np.arange(start, end) if self.places is None else self.places[start:end]
+        return places if query.ascending else places[::-1]
 
 
-def ordered(statement: Select[Any], query: PackageQuery) -> Select[Any]:
-    columns = [_P.c.package_id, _P.c.source]
-    if query.sort_by == "CreatedAt":
-        columns.insert(0, _P.c.created_at)
-    return statement.order_by(*(column.asc() if query.ascending else column.desc() for column in columns))
+@lru_cache
+def _blocks(*columns: str) -> Quick:
+    """Some columns of all blocks."""
+    shown = (_L.c.size, *(_L.c[column] for column in columns))
+    order = (_L.c.created_at, _L.c.package_id, _L.c.source)
+    return Quick(select(*shown).where(_L.c.sorting == bindparam("sorting")).order_by(*order))
 
 
-def after(query: PackageQuery, cursor: Cursor, last_id: str) -> ColumnElement[bool]:
-    """The rows that come after the last one handed out, in the order of the query."""
-    place, last = tuple_(_P.c.package_id, _P.c.source), (last_id, cursor.source)
-    beyond_id = place > last if query.ascending else place < last
-    if query.sort_by == "Filename":
-        return beyond_id
-    created = _P.c.created_at
-    beyond = created > cursor.created_at if query.ascending else created < cursor.created_at
-    return or_(beyond, and_(created == cursor.created_at, beyond_id))
+_PKS = Quick(
+    select(_L.c.pks)
+    .where(_L.c.sorting == bindparam("sorting"))
+    .order_by(_L.c.created_at, _L.c.package_id, _L.c.source)
+    .limit(bindparam("count"))
+    .offset(bindparam("skip"))
+)
 
 
-def total(connection: Connection, query: PackageQuery) -> int:
-    """How many match."""
-    where = conditions(query)
-    if len(where) == 1 and query.hardware_ids:
-        matching = select(func.count(_H.c.pk.distinct())).where(_H.c.hardware_id.in_(query.hardware_ids))
-    else:
-        matching = select(func.count()).select_from(_P).where(*where)
-    return int(connection.execute(matching).scalar_one())
+def page(connection: Connection, query: PackageQuery) -> Page:
+    required = clauses(connection, query)
+    if not all(required):
+        return Page([], 0)
+    if query.ids or query.hashes:
+        matching = stated(connection, query, required)
+        pks = [pk for _, pk in matching[query.offset : query.offset + query.limit]]
+        return Page(listed(connection, pks), len(matching))
+    found = find(connection, query.sort_by, required)
+    return Page(listed(connection, _pks(connection, query, found)), found.total)
+
+
+def count(connection: Connection, query: PackageQuery) -> tuple[int, Cursor]:
+    required = clauses(connection, query)
+    [[bound]] = _UPPER_BOUND.rows(connection)
+    cursor = Cursor(bound or 0)
+    if not all(required):
+        return 0, cursor
+    if query.ids or query.hashes:
+        return len(stated(connection, query, required)), cursor
+    return find(connection, query.sort_by, required).total, cursor
+
+
+def find(connection: Connection, sorting: SortKey, required: Sequence[Clause]) -> _Found:
+    columns = columns_of(required)
+    rows = _blocks(*columns).rows(connection, sorting=sorting)
+    sizes = np.array([row[0] for row in rows], np.int64)
+    if not required:
+        return _Found(sizes, int(sizes.sum()), None)
+    places = np.flatnonzero(passing(required, joined(rows, columns, 1)))
+    return _Found(sizes, len(places), places)
+
+
+def joined(
+    rows: Sequence[tuple[Any, ...]], columns: Sequence[str], first: int
+) -> dict[str, NDArray[np.int32]]:
+    return {
+        column: np.frombuffer(b"".join([row[place] for row in rows]), NUMBER)
+        for place, column in enumerate(columns, first)
+    }
+
+
+def _pks(connection: Connection, query: PackageQuery, found: _Found) -> list[int]:
+    """The primary keys at the places of the page."""
+    places = found.window(query)
+    if not len(places):
+        return []
+    ends = found.sizes.cumsum()
+    blocks = np.searchsorted(ends, [places.min(), places.max()], side="right")
+    first, last = int(blocks[0]), int(blocks[1])
+    rows = _PKS.rows(connection, sorting=query.sort_by, count=last - first + 1, skip=first)
+    pks = joined(rows, ("pks",), 0)["pks"]
+    chosen: list[int] = pks[places - (int(ends[first - 1]) if first else 0)].tolist()
+    return chosen
+
+
+def stated(connection: Connection, query: PackageQuery, required: Sequence[Clause]) -> list[tuple[Key, int]]:
+    """All that match a query that names ids or hashes, which few packages have."""
+    statement = select(_P.c.created_at, _P.c.package_id, _P.c.source, _P.c.pk, *_NUMBERS.values())
+    for column, values in ((_P.c.package_id, query.ids), (_P.c.sha256, query.hashes)):
+        statement = statement.where(column.in_(values)) if values else statement
+    rows = [tuple(row) for row in connection.execute(statement)]
+    if required and rows:
+        columns = {name: np.array([row[place] for row in rows]) for place, name in enumerate(_NUMBERS, 4)}
+        rows = [row for row, passes in zip(rows, passing(required, columns), strict=True) if passes]
+    found = [(Key(*row[:3]).of(query.sort_by), row[3]) for row in rows]
+    return sorted(found, reverse=not query.ascending)
+
+
+@lru_cache(maxsize=2048)
+def _with_keys(number: int) -> Quick:
+    keys = [bindparam(f"pk{place}", type_=_P.c.pk.type) for place in range(number)]
+    return Quick(select(_P.c.pk, _P.c.source, _P.c.listed).where(_P.c.pk.in_(keys)))
+
+
+def listed(connection: Connection, pks: Sequence[int]) -> list[Listed]:
+    """In the order given. Whoever is gone since the listing was read is left out."""
+    if not pks:
+        return []
+    keys = {f"pk{place}": pk for place, pk in enumerate(pks)}
+    rows = _with_keys(len(pks)).rows(connection, **keys)
+    found = {pk: Listed(source, data) for pk, source, data in rows}
+    return [found[pk] for pk in pks if pk in found]

@@ -1,4 +1,4 @@
-"""Whether a text holds another one, literally: a function with another name in every database."""
+"""Whether a text holds another one, literally: functions with another name in every database."""
 
 from typing import Any
 
@@ -13,15 +13,60 @@ class _Holds(FunctionElement[bool]):
     inherit_cache = True
 
 
-def holds(column: ColumnElement[Any], part: str) -> ColumnElement[bool]:
+class _EndsWith(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+
+class _BeginsWith(FunctionElement[bool]):
+    type = Boolean()
+    inherit_cache = True
+
+
+def holds(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[bool]:
     return _Holds(column, part)
 
 
+def ends_with(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[bool]:
+    """The part is not empty."""
+    return _EndsWith(column, part)
+
+
+def begins_with(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[bool]:
+    """The part is not empty."""
+    return _BeginsWith(column, part)
+
+
+def _arguments(element: FunctionElement[bool], compiler: SQLCompiler, options: Any) -> tuple[str, str]:
+    column, part = (compiler.process(one, **options) for one in element.clauses)
+    return column, part
+
+
 @compiles(_Holds)
-def _sqlite(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
-    return f"instr({compiler.process(element.clauses, **options)}) > 0"
+def _sqlite_holds(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
+    column, part = _arguments(element, compiler, options)
+    return f"instr({column}, {part}) > 0"
 
 
 @compiles(_Holds, "postgresql")
-def _postgresql(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
-    return f"strpos({compiler.process(element.clauses, **options)}) > 0"
+def _postgresql_holds(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
+    column, part = _arguments(element, compiler, options)
+    return f"strpos({column}, {part}) > 0"
+
+
+@compiles(_EndsWith)
+def _sqlite_ends(element: _EndsWith, compiler: SQLCompiler, **options: Any) -> str:
+    column, part = _arguments(element, compiler, options)
+    return f"substr({column}, -length({part})) = {part}"
+
+
+@compiles(_EndsWith, "postgresql")
+def _postgresql_ends(element: _EndsWith, compiler: SQLCompiler, **options: Any) -> str:
+    column, part = _arguments(element, compiler, options)
+    return f"right({column}, length({part})) = {part}"
+
+
+@compiles(_BeginsWith)
+def _begins(element: _BeginsWith, compiler: SQLCompiler, **options: Any) -> str:
+    column, part = _arguments(element, compiler, options)
+    return f"substr({column}, 1, length({part})) = {part}"

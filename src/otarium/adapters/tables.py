@@ -1,10 +1,11 @@
 """The schema, one for every database. Migrations make it; a test holds the two against each other.
 
 A package is this repository's own where `source` is "targets"; the others are what external sources list.
-Times are whole seconds since 1970. Substring filters read the folded columns; `entry_*` is null where
-it equals the form before it; the last bytes of both dialects of a role file are stored once, in
-`shared_tail`, when they are the same. A role file is surplus, and counted in `kept_bytes`, when it was
-replaced so often that only its age keeps it.
+Times are whole seconds since 1970. `listed` is what lists show of a package (see `domain.listed`); `words`
+and `listing` are what searches read (see `words` and `listing`, the modules). `entry_*` is null where it
+equals the form before it; the last bytes of both dialects of a role file are stored once, in `shared_tail`,
+when they are the same. A role file is surplus, and counted in `kept_bytes`, when it was replaced so often that
+only its age keeps it.
 """
 
 from sqlalchemy import (
@@ -55,8 +56,6 @@ packages = Table(
     Column("package_id", _Text, nullable=False),
     Column("name", _Text, nullable=False),
     Column("version", _Text, nullable=False),
-    Column("name_folded", _Text, nullable=False),
-    Column("id_folded", _Text, nullable=False),
     Column("format", String, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("length", BigInteger, nullable=False),
@@ -74,23 +73,46 @@ packages = Table(
     Column("entry_uptane", LargeBinary, nullable=False),
     Column("entry_tuf", LargeBinary),
     Column("entry_olpc", LargeBinary),
+    Column("listed", LargeBinary, nullable=False),
+    Column("name_word", Integer, nullable=False),
+    Column("version_word", Integer, nullable=False),
+    Column("trait_word", Integer, nullable=False),
     UniqueConstraint("package_id", "source", name="one_package_per_source"),
     Index("packages_by_creation", "created_at", "package_id", "source"),
     Index("packages_by_source", "source", "created_at", "package_id"),
     Index("packages_by_name", "name"),
-    # Narrow beside the rows: a search for a part of a name reads this and not the whole table.
-    Index("packages_folded", "name_folded", "id_folded"),
     Index("packages_by_sha256", "sha256"),
     Index("packages_by_shelf", "shelf", "package_id"),
     sqlite_autoincrement=True,
 )
 
-package_hardware_ids = Table(
-    "package_hardware_ids",
+words = Table(
+    "words",
     metadata,
-    Column("hardware_id", _Text, primary_key=True),
-    Column("pk", Integer, ForeignKey("packages.pk", ondelete="CASCADE"), primary_key=True),
-    Index("package_hardware_ids_by_package", "pk"),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("word", _Text, nullable=False),
+    Column("folded", _Text, nullable=False),
+    Column("odd_id", _Text),
+    UniqueConstraint("digest", name="one_number_per_word"),
+    Index("words_by_kind", "kind"),
+)
+_ODD = text("odd_id IS NOT NULL")
+Index("words_of_odd_ids", words.c.number, sqlite_where=_ODD, postgresql_where=_ODD)
+
+listing = Table(
+    "listing",
+    metadata,
+    Column("sorting", String, primary_key=True),
+    Column("created_at", BigInteger, primary_key=True),
+    Column("package_id", _Text, primary_key=True),
+    Column("source", _Text, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("pks", LargeBinary, nullable=False),
+    Column("traits", LargeBinary, nullable=False),
+    Column("names", LargeBinary, nullable=False),
+    Column("versions", LargeBinary, nullable=False),
 )
 
 deleted = Table(

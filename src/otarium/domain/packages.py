@@ -1,7 +1,7 @@
 """Packages: what was uploaded or referenced, how it may be edited, and the entry that is signed for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Any, Literal
@@ -275,12 +275,6 @@ class PackageQuery:
     """Only packages of other sources."""
     sort_by: SortKey = "CreatedAt"
     ascending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    values: list[Package] = field(default_factory=list)
-    total: int = 0
 
 
 def folded(text: str) -> str:

@@ -16,6 +16,7 @@ from otarium.domain.errors import (
     PreconditionFailed,
     Unavailable,
 )
+from otarium.domain.listed import Listed, Page
 from otarium.domain.names import PackageId
 from otarium.domain.packages import (
     Content,
@@ -23,7 +24,6 @@ from otarium.domain.packages import (
     Package,
     PackageEdit,
     PackageQuery,
-    Page,
 )
 from otarium.services.ports import Catalog, Transaction
 from otarium.services.ports_blobs import BlobStore
@@ -158,13 +158,13 @@ class Packages:
         with self._catalog.read() as tx:
             return tx.packages.search(query)
 
-    def walk(self, actor: Actor, query: PackageQuery) -> tuple[int, Iterator[list[Package]]]:
+    def walk(self, actor: Actor, query: PackageQuery) -> tuple[int, Iterator[list[Listed]]]:
         """The total, and all of `query.limit` in chunks; no transaction is open between two chunks."""
         actor.require(Scope.READ)
         with self._catalog.read() as tx:
             total, cursor = tx.packages.count(query)
 
-        def chunks() -> Iterator[list[Package]]:
+        def chunks() -> Iterator[list[Listed]]:
             position, skip, left = cursor, min(query.offset, total), min(query.limit, total)
             while left > 0:
                 with self._catalog.read() as tx:

@@ -11,8 +11,9 @@ from typing import Protocol
 
 from otarium.domain.access import Credential
 from otarium.domain.keys import SealedKey, Signature
+from otarium.domain.listed import Listed, Page
 from otarium.domain.names import PackageId, PackageName, Sha256
-from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery, Page
+from otarium.domain.packages import Content, Deleted, Entry, Package, PackageQuery
 from otarium.domain.release import Counters, Release, RoleKeys
 from otarium.domain.roles import RoleFile
 from otarium.services.ports_shelves import Shelves
@@ -71,9 +72,7 @@ class Packages(Protocol):
         """How many match, and where a walk over them starts."""
         ...
 
-    def chunk(
-        self, query: PackageQuery, cursor: Cursor, skip: int, size: int
-    ) -> tuple[list[Package], Cursor]:
+    def chunk(self, query: PackageQuery, cursor: Cursor, skip: int, size: int) -> tuple[list[Listed], Cursor]:
         """The next `size` rows after `cursor` (skipping `skip`), and the cursor after them."""
         ...
 

@@ -4,7 +4,7 @@ Contract: the documented client's `PackagesApi`. Success is exactly 200, since t
 201, 202 and 204 into None.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from litestar.response import Stream
 
 from otarium.domain.access import Actor
 from otarium.domain.errors import Invalid, LengthRequired, PackageNotFound, Unavailable
+from otarium.domain.listed import listed
 from otarium.domain.names import PackageId, SourceName
 from otarium.domain.packages import Package, PackageEdit, PackageQuery
 from otarium.services.source_documents import info_document
@@ -23,14 +24,7 @@ from otarium.web.context import Web, published
 from otarium.web.errors import UnsupportedMediaType
 from otarium.web.gate import package_id_of
 from otarium.web.http import header
-from otarium.web.wire_out import (
-    ExternalPageOut,
-    PageOut,
-    Spell,
-    external_package_out,
-    package_out,
-    spelled,
-)
+from otarium.web.wire_out import Render, ending, external_packages_out, packages_out, spelled
 
 HttpRequest = Request[Any, Any, Any]
 JSON = "application/json"
@@ -42,38 +36,32 @@ def json_answer(content: object, headers: dict[str, str] | None = None) -> Respo
     return Response(msgspec.json.encode(content), media_type=JSON, headers=headers)
 
 
-def _spell(request: HttpRequest, web: Web) -> Spell:
+def _bare(request: HttpRequest, web: Web) -> bool:
     """Clients of v2beta write sources as `name.json`, those of v2 as `name`; a setting overrides."""
-    bare = web.source_spelling == "bare" or (
+    return web.source_spelling == "bare" or (
         web.source_spelling == "auto" and not request.scope["path"].startswith("/api/v2beta/")
     )
-    return partial(spelled, bare=bare)
 
 
 def _package(package: Package, request: HttpRequest, web: Web) -> Response[bytes]:
-    return json_answer(package_out(package, _spell(request, web)), {"etag": package.etag})
+    body = packages_out([listed(package)], bare=_bare(request, web))
+    return Response(body, media_type=JSON, headers={"etag": package.etag})
 
 
 @get("/packages", name="get_packages")
 async def get_packages(request: HttpRequest, reader: Actor, web: Web) -> Response[Any]:
-    asked = wire.query(request.scope["query_string"], wire.ListQuery)
-    query, spell = asked.to_domain(), _spell(request, web)
-    if asked.limit > web.page_size:
+    query = wire.query(request.scope["query_string"], wire.ListQuery).to_domain()
+    return await _list(web, reader, query, partial(packages_out, bare=_bare(request, web)))
+
+
+async def _list(web: Web, reader: Actor, query: PackageQuery, render: Render) -> Response[Any]:
+    if query.limit > web.page_size:
         total, chunks = await web.listing(web.packages.walk, reader, query)
-        return Stream(_streamed(web, query, total, _texts(chunks, package_out, spell)), media_type=JSON)
+        texts = (render(chunk) for chunk in chunks)
+        return Stream(_streamed(web, query, total, texts), media_type=JSON)
     page = await web.listing(web.packages.search, reader, query)
-    values = [package_out(package, spell) for package in page.values]
-    return json_answer(PageOut(values, page.total, query.offset, query.limit))
-
-
-def _texts(
-    chunks: Iterator[list[Package]],
-    render: Callable[[Package, Spell], object],
-    spell: Spell,
-) -> Iterator[bytes]:
-    """The members of the list as JSON text, a chunk of rows at a time."""
-    for chunk in chunks:
-        yield msgspec.json.encode([render(package, spell) for package in chunk])[1:-1]
+    body = b'{"values":[' + render(page.values) + ending(page.total, query.offset, query.limit)
+    return Response(body, media_type=JSON)
 
 
 async def _streamed(
@@ -88,7 +76,7 @@ async def _streamed(
         for start in range(0, len(text), _PIECE_BYTES):
             yield text[start : start + _PIECE_BYTES]
         first = False
-    yield f'],"total":{total},"offset":{query.offset},"limit":{query.limit}}}'.encode()
+    yield ending(total, query.offset, query.limit)
 
 
 @post("/packages", name="post_packages", status_code=200)
@@ -192,20 +180,13 @@ async def json_body(request: HttpRequest, web: Web) -> bytes:
 async def get_packages_external(request: HttpRequest, reader: Actor, web: Web) -> Response[Any]:
     """Deprecated by its own contract: /packages lists external packages too."""
     query = wire.query(request.scope["query_string"], wire.ExternalListQuery).to_domain()
-    spell = _spell(request, web)
-    if query.limit > web.page_size:
-        total, chunks = await web.listing(web.packages.walk, reader, query)
-        texts = _texts(chunks, external_package_out, spell)
-        return Stream(_streamed(web, query, total, texts), media_type=JSON)
-    page = await web.listing(web.packages.search, reader, query)
-    values = [external_package_out(package, spell) for package in page.values]
-    return json_answer(ExternalPageOut(values, page.total, query.offset, query.limit))
+    return await _list(web, reader, query, partial(external_packages_out, bare=_bare(request, web)))
 
 
 @get("/packages_external/info", name="get_packages_external_info")
 async def get_packages_external_info(request: HttpRequest, reader: Actor, web: Web) -> Response[bytes]:
-    sources, spell = await web.reading(web.sources.every, reader), _spell(request, web)
-    return json_answer({spell(source.name): info_document(source) for source in sources})
+    sources, bare = await web.reading(web.sources.every, reader), _bare(request, web)
+    return json_answer({spelled(source.name, bare=bare): info_document(source) for source in sources})
 
 
 @get(

@@ -7,6 +7,7 @@ from outside passes this file as a bare string where the domain has a type for i
 import base64
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
@@ -167,7 +168,7 @@ def query(raw: bytes, into: type[T]) -> T:
     """Read a query string strictly into a struct. `a[]=1` means `a=1`; unknown parameters are ignored; a
     comma is a character like any other. Raises Invalid.
     """
-    fields = {field.encode_name: field for field in msgspec.structs.fields(into)}
+    parameters = _parameters(into)
     values: dict[str, Any] = {}
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=2000)
@@ -175,13 +176,19 @@ def query(raw: bytes, into: type[T]) -> T:
         raise Invalid("The query string is not percent-encoded UTF-8, or has too many parameters.") from None
     for key, value in pairs:
         name = key.removesuffix("[]")
-        if name not in fields:
+        if name not in parameters:
             continue
-        if "list" in str(fields[name].type):
+        if parameters[name]:
             values.setdefault(name, []).append(value)
         else:
             values[name] = _plain(name, value)
     return _convert(values, into, "The query parameter")
+
+
+@cache
+def _parameters(of: type[msgspec.Struct]) -> dict[str, bool]:
+    """The names of the parameters, and whether each may be given several times."""
+    return {field.encode_name: "list" in str(field.type) for field in msgspec.structs.fields(of)}
 
 
 def _plain(name: str, value: str) -> str | int | bool:

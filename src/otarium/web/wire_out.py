@@ -1,12 +1,17 @@
-"""The answers of the Packages API: domain values into the published names and spellings."""
+"""The answers of the Packages API: their published shapes, and packages put together from ready members.
 
-from collections.abc import Callable
+The structs say what is sent, and the OpenAPI document is made from them; a test holds the members that
+`domain.listed` makes against them.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from otarium.domain.listed import Listed
 from otarium.domain.names import OWN_SOURCE, SourceName
-from otarium.domain.packages import Package, timestamp
 
 
 class PackageOut(msgspec.Struct, rename="camel"):
@@ -26,8 +31,8 @@ class PackageOut(msgspec.Struct, rename="camel"):
     comment: str | None
 
 
-Spell = Callable[[SourceName], str]
-"""How this answer writes the name of a source."""
+Render = Callable[[Iterable[Listed]], bytes]
+"""Packages as JSON objects with commas between them."""
 
 
 def spelled(source: SourceName, *, bare: bool) -> str:
@@ -35,21 +40,25 @@ def spelled(source: SourceName, *, bare: bool) -> str:
     return str(source) if bare and source != OWN_SOURCE else f"{source}.json"
 
 
-def package_out(package: Package, spell: Spell) -> PackageOut:
-    return PackageOut(
-        name=str(package.name),
-        version=str(package.version),
-        package_id=str(package.id),
-        size=package.content.length,
-        hashes={"sha256": str(package.content.sha256)},
-        package_source=spell(package.source),
-        pkg_type=package.content.format.value,
-        hardware_ids=[str(one) for one in package.hardware_ids],
-        created_at=timestamp(package.created_at),
-        uri=package.uri,
-        proprietary_meta=package.meta,
-        comment=package.comment,
-    )
+@lru_cache
+def _opening(member: str, source: SourceName, bare: bool) -> bytes:
+    name = msgspec.json.encode(spelled(source, bare=bare))
+    return b'{"%s":%s,' % (member.encode(), name)
+
+
+def packages_out(values: Iterable[Listed], *, bare: bool) -> bytes:
+    objects = [_opening("packageSource", one.source, bare) + one.members for one in values]
+    return b"},".join(objects) + b"}" if objects else b""
+
+
+def external_packages_out(values: Iterable[Listed], *, bare: bool) -> bytes:
+    objects = [_opening("delegationOrigin", one.source, bare) + one.without_comment for one in values]
+    return b"},".join(objects) + b"}" if objects else b""
+
+
+def ending(total: int, offset: int, limit: int) -> bytes:
+    """What follows the packages of a page."""
+    return b'],"total":%d,"offset":%d,"limit":%d}' % (total, offset, limit)
 
 
 class PageOut(msgspec.Struct):
@@ -71,22 +80,6 @@ class ExternalPackageOut(msgspec.Struct, rename="camel"):
     created_at: str | None
     uri: str | None
     proprietary_meta: Any
-
-
-def external_package_out(package: Package, spell: Spell) -> ExternalPackageOut:
-    return ExternalPackageOut(
-        name=str(package.name),
-        delegation_origin=spell(package.source),
-        version=str(package.version),
-        package_id=str(package.id),
-        size=package.content.length,
-        hashes={"sha256": str(package.content.sha256)},
-        pkg_type=package.content.format.value,
-        hardware_ids=[str(one) for one in package.hardware_ids],
-        created_at=timestamp(package.created_at),
-        uri=package.uri,
-        proprietary_meta=package.meta,
-    )
 
 
 class ExternalPageOut(msgspec.Struct):

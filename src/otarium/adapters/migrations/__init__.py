@@ -8,7 +8,7 @@ from sqlalchemy.sql import column
 
 from otarium.domain.errors import Broken
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `versions`; a test holds the two together."""
 
 

@@ -1,0 +1,198 @@
+"""All packages in both sortings, cut into blocks: what a search reads instead of a million rows.
+
+A block is a run of at most 1,024 packages in the ascending order of its sorting. Its key is a lower bound of
+theirs, and it holds four columns of 32-bit numbers: primary keys, and the numbers of their words. So a filter
+is one look at a number per package, totals are exact, and any offset is found by counting. A block follows
+from the rows of `packages`: whoever writes those calls `renew` for what was touched, in one transaction.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, tuple_
+
+from otarium.adapters import tables
+from otarium.adapters.quick import Quick
+from otarium.adapters.words import Numbers
+from otarium.domain.packages import SortKey
+
+MOST = 1024
+_FILL = 680
+"""Of blocks that were cut: they take more before they are cut again."""
+SORTINGS: tuple[SortKey, ...] = ("CreatedAt", "Filename")
+COLUMNS = ("pks", "names", "versions", "traits")
+
+_P = tables.packages
+_L = tables.listing
+Block = NDArray[np.int32]
+NUMBER = np.dtype("<i4")
+
+
+class Key(NamedTuple):
+    """A place in a sorting; by Filename all times are 0."""
+
+    created_at: int
+    package_id: str
+    source: str
+
+    def of(self, sorting: SortKey) -> "Key":
+        return self if sorting == "CreatedAt" else self._replace(created_at=0)
+
+
+_LOWEST = Key(-1, "", "")
+_BOUND = tuple_(*(bindparam(name, type_=_L.c[name].type) for name in Key._fields))
+_KEY = tuple_(_L.c.created_at, _L.c.package_id, _L.c.source)
+_SORTED = (_L.c.created_at, _L.c.package_id, _L.c.source)
+_OF_SORTING = _L.c.sorting == bindparam("sorting")
+_AT = Quick(
+    select(*_SORTED, *(_L.c[column] for column in COLUMNS))
+    .where(_OF_SORTING, _KEY <= _BOUND)
+    .order_by(*(column.desc() for column in _SORTED))
+    .limit(1)
+)
+LOW = Quick(
+    select(*_SORTED)
+    .where(_OF_SORTING, _KEY <= _BOUND)
+    .order_by(*(column.desc() for column in _SORTED))
+    .limit(1)
+)
+_NEXT = Quick(select(*_SORTED).where(_OF_SORTING, _KEY > _BOUND).order_by(*_SORTED).limit(1))
+_THIS = (
+    _L.c.sorting == bindparam("this_sorting"),
+    *(_L.c[name] == bindparam(f"this_{name}") for name in Key._fields),
+)
+
+
+def place_of(sorting: SortKey) -> list[ColumnElement[Any]]:
+    """The columns of a package that make its key."""
+    by_name: list[ColumnElement[Any]] = [_P.c.package_id, _P.c.source]
+    return [_P.c.created_at, *by_name] if sorting == "CreatedAt" else by_name
+
+
+def _bound(prefix: str, sorting: SortKey) -> ColumnElement[Any]:
+    names = Key._fields if sorting == "CreatedAt" else Key._fields[1:]
+    return tuple_(*(bindparam(f"{prefix}_{name}", type_=_P.c[name].type) for name in names))
+
+
+_BETWEEN = {
+    sorting: {
+        bounded: Quick(
+            select(_P.c.pk)
+            .where(
+                tuple_(*place_of(sorting)) >= _bound("low", sorting),
+                *([tuple_(*place_of(sorting)) < _bound("high", sorting)] if bounded else []),
+            )
+            .order_by(*place_of(sorting))
+        )
+        for bounded in (True, False)
+    }
+    for sorting in SORTINGS
+}
+
+
+def _named(prefix: str, key: Key) -> dict[str, Any]:
+    return {f"{prefix}_{name}": value for name, value in key._asdict().items()}
+
+
+def between(connection: Connection, sorting: SortKey, low: Key, high: Key | None) -> list[int]:
+    """The primary keys from `low` to below `high`, in order."""
+    names = Key._fields if sorting == "CreatedAt" else Key._fields[1:]
+    bounds = {f"low_{name}": getattr(low, name) for name in names}
+    if high is not None:
+        bounds |= {f"high_{name}": getattr(high, name) for name in names}
+    return [pk for (pk,) in _BETWEEN[sorting][high is not None].rows(connection, **bounds)]
+
+
+def renew(connection: Connection, touched: Sequence[Key], fresh: Mapping[int, Numbers]) -> None:
+    """Bring the blocks of these places up to date with the rows; `fresh` are the numbers of new and changed
+    packages by primary key."""
+    for sorting in SORTINGS:
+        high: Key | None = _LOWEST
+        for key in sorted(one.of(sorting) for one in touched):
+            if high is None or key < high:
+                continue
+            high = _renew(connection, sorting, key, fresh)
+
+
+def _renew(connection: Connection, sorting: SortKey, key: Key, fresh: Mapping[int, Numbers]) -> Key | None:
+    """The lower bound of the block after the one of `key`."""
+    found = _AT.rows(connection, sorting=sorting, **key._asdict())
+    low = Key(*found[0][:3]) if found else _LOWEST
+    old = np.array([np.frombuffer(data, NUMBER) for data in (found[0][3:] if found else (b"",) * 4)])
+    after = _NEXT.rows(connection, sorting=sorting, **low._asdict())
+    high = Key(*after[0]) if after else None
+    block = _block(between(connection, sorting, low, high), old, fresh)
+    this = {"this_sorting": sorting, **_named("this", low)}
+    if block.shape[1] == 0:
+        connection.execute(_DELETE, this)
+    elif not found:
+        _insert(connection, sorting, low, block)
+    else:
+        pieces = _pieces(block)
+        connection.execute(_UPDATE, {**this, **_values(pieces[0])})
+        for piece in pieces[1:]:
+            _insert(connection, sorting, _key_of(connection, sorting, int(piece[0, 0])), piece)
+    return high
+
+
+def _block(pks: Sequence[int], old: Block, fresh: Mapping[int, Numbers]) -> Block:
+    block = np.zeros((4, len(pks)), NUMBER)
+    block[0] = pks
+    if old.shape[1]:
+        by_pk = np.argsort(old[0])
+        places = by_pk[np.minimum(np.searchsorted(old[0], block[0], sorter=by_pk), len(by_pk) - 1)]
+        block[1:] = old[1:, places]
+    for place, pk in enumerate(pks):
+        if pk in fresh:
+            block[1:, place] = fresh[pk].name, fresh[pk].version, fresh[pk].trait
+    return block
+
+
+def _pieces(block: Block) -> list[Block]:
+    size = block.shape[1]
+    return [block] if size <= MOST else np.array_split(block, -(-size // _FILL), axis=1)
+
+
+def _values(block: Block) -> dict[str, Any]:
+    columns = dict(zip(COLUMNS, (row.tobytes() for row in block), strict=True))
+    return {"new_size": block.shape[1], **{f"new_{name}": data for name, data in columns.items()}}
+
+
+_UPDATE = (
+    _L.update()
+    .where(*_THIS)
+    .values(size=bindparam("new_size"), **{name: bindparam(f"new_{name}") for name in COLUMNS})
+)
+_DELETE = delete(_L).where(*_THIS)
+
+
+def _insert(connection: Connection, sorting: SortKey, low: Key, block: Block) -> None:
+    for number, piece in enumerate(_pieces(block)):
+        key = low if number == 0 else _key_of(connection, sorting, int(piece[0, 0]))
+        values = {name.removeprefix("new_"): value for name, value in _values(piece).items()}
+        connection.execute(insert(_L).values(sorting=sorting, **key._asdict(), **values))
+
+
+def _key_of(connection: Connection, sorting: SortKey, pk: int) -> Key:
+    row = connection.execute(select(_P.c.created_at, _P.c.package_id, _P.c.source).where(_P.c.pk == pk)).one()
+    return Key(*row).of(sorting)
+
+
+def rebuild(connection: Connection) -> None:
+    """All blocks anew from the rows, which have their words."""
+    connection.execute(delete(_L))
+    for sorting in SORTINGS:
+        low = _LOWEST
+        for keys, block in _runs(connection, sorting):
+            _insert(connection, sorting, low if low is _LOWEST else keys, block)
+            low = keys
+
+
+def _runs(connection: Connection, sorting: SortKey) -> Iterator[tuple[Key, Block]]:
+    words = (_P.c.pk, _P.c.name_word, _P.c.version_word, _P.c.trait_word)
+    every = select(_P.c.created_at, _P.c.package_id, _P.c.source, *words).order_by(*place_of(sorting))
+    result = connection.execute(every.execution_options(yield_per=_FILL))
+    for rows in result.partitions():
+        yield Key(*rows[0][:3]).of(sorting), np.array([row[3:] for row in rows], NUMBER).T
