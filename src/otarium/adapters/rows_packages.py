@@ -4,7 +4,7 @@ Lists show own and external packages; everything that is written, signed or serv
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -159,6 +159,10 @@ class PackageRows:
             last = values[-1]
             cursor = Cursor(cursor.upper_bound, last.created_at, last.id, last.source)
         return values, cursor
+
+    def numbers(self) -> Mapping[str, int]:
+        rows = self._connection.execute(select(_P.c.source, func.count()).group_by(_P.c.source))
+        return {source: int(count) for source, count in rows}
 
     def every(self) -> Iterator[tuple[Package, Entry]]:
         statement = select(*SHOWN, *ENTRY).where(_OWN).order_by(_P.c.package_id)

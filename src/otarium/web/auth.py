@@ -10,6 +10,7 @@ from litestar import Request
 from otarium.domain.access import Actor, Scope
 from otarium.domain.errors import Unauthenticated
 from otarium.web.context import Web
+from otarium.web.observe import ACTOR
 
 REMEMBERED_SECONDS = 2.0
 """How long a token is taken without asking the catalog: a revocation counts within this time."""
@@ -53,5 +54,6 @@ class Authenticator:
 
     async def _with_scope(self, request: Request[Any, Any, Any], scope: Scope) -> Actor:
         actor = await self.actor(request.headers.get("authorization"))
+        request.scope[ACTOR] = actor.name  # type: ignore[literal-required]
         actor.require(scope)
         return actor
