@@ -6,6 +6,7 @@ The only importer of adapters, and wired by hand: what depends on what can be re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from otarium.adapters.catalog import SqliteCatalog
 from otarium.adapters.fetcher import GuardedFetcher
 from otarium.adapters.traced import TracedBlobs, TracedCatalog, TracedFetcher
 from otarium.adapters.views import SharedViews
-from otarium.domain.errors import Broken
+from otarium.domain.errors import Broken, Refusal
 from otarium.domain.release import Lifetimes
 from otarium.domain.shelves import ShelfLimits
 from otarium.running import is_leaving
@@ -105,6 +106,9 @@ class Repository:
         refreshing = Refreshing(self.catalog, publisher, sources, fetcher, locks, vault, self.clock)
         return sources, refreshing
 
+    def inventory(self) -> Inventory:
+        return Inventory(self.catalog, self.blobs, self.clock)
+
     def sweep(self) -> renewal.Sweep:
         return renewal.Sweep(self.catalog, self.blobs, self.clock, self.settings.metadata.deleted_grace)
 
@@ -166,7 +170,10 @@ def write_backup(repository: Repository, target: Path, progress: Callable[[int],
     if not isinstance(repository.blobs, FileBlobStore):
         raise Broken("the blobs are in an object store: copy the bucket after the catalog")
     data_dir = repository.settings.storage.data_dir
-    return backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
+    blobs = backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
+    with suppress(Refusal), repository.catalog.write() as tx:
+        tx.journal.record(repository.clock.now(), "otarium", "backup", target.name)
+    return blobs
 
 
 def web_app(settings: Settings) -> "Asgi":
@@ -191,7 +198,7 @@ def web_app(settings: Settings) -> "Asgi":
 
     started, stopped = _life(publisher, schedule, traces)
     leaving = partial(is_leaving, settings.storage.run_dir)
-    inventory = Inventory(repository.catalog, repository.blobs)
+    inventory = repository.inventory()
     web = Web(
         packages=packages,
         uploads=Uploads(repository.catalog, repository.blobs, packages, limits),

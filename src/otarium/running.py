@@ -12,10 +12,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otarium.domain.errors import Broken
 
+LOCK = "serve.lock"
 METRICS = "metrics"
 LEAVING = "leaving"
 _YOUNG_SECONDS = 60
@@ -56,6 +58,44 @@ def _clear_abandoned(path: Path) -> None:
 
 def is_leaving(path: Path) -> bool:
     return (path / LEAVING).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Background work of the running server; when it ended well last, and how often it failed."""
+
+    succeeded: int | None = None
+    failures: int = 0
+
+
+def jobs(path: Path) -> dict[str, Job]:
+    """What the workers counted."""
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    found: dict[str, Job] = {}
+    with contextlib.suppress(ValueError, FileNotFoundError):
+        registry = CollectorRegistry(auto_describe=False)
+        MultiProcessCollector(registry, str(path / METRICS))  # type: ignore[no-untyped-call]
+        for sample in (sample for metric in registry.collect() for sample in metric.samples):
+            job = found.get(sample.labels.get("job", ""), Job())
+            if sample.name == "otarium_job_last_success_timestamp_seconds":
+                found[sample.labels["job"]] = replace(job, succeeded=int(sample.value) or None)
+            elif sample.name == "otarium_job_failures_total":
+                found[sample.labels["job"]] = replace(job, failures=int(sample.value))
+    return found
+
+
+def served_by(data_dir: Path) -> str | None:
+    """Who serves a data directory on this machine. Asks the kernel's list: to try the lock would keep a
+    server that starts just now from getting it."""
+    try:
+        stat = (data_dir / LOCK).stat()
+        place = f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
+        held = any(place in line.split() for line in Path("/proc/locks").read_text().splitlines())
+        return (data_dir / LOCK).read_text().strip() if held else None
+    except OSError:
+        return None
 
 
 class Leaving:

@@ -127,7 +127,7 @@ def _require_free_port(settings: Settings) -> None:
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
     """Exclusive use of the data directory. Raises Broken, which says who has it."""
-    path = settings.storage.data_dir / "serve.lock"
+    path = settings.storage.data_dir / running.LOCK
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

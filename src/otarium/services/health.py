@@ -45,12 +45,12 @@ class Health:
         blobs: BlobStore,
         metadata: Metadata,
         clock: Clock,
-        leaving: Callable[[], bool],
+        leaving: Callable[[], bool] = lambda: False,
     ) -> None:
         """`leaving` tells whether the server is about to stop."""
         self._catalog = catalog
         self._blobs = blobs
-        self._inventory = Inventory(catalog, blobs)
+        self._inventory = Inventory(catalog, blobs, clock)
         self._metadata = metadata
         self._clock = clock
         self._leaving = leaving

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from otarium.domain.sources import Source
-from otarium.services.ports import Catalog
+from otarium.services.ports import Catalog, Clock
 from otarium.services.ports_blobs import UNLIMITED, BlobStore
+
+_MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +18,23 @@ class Contents:
     """By source; own ones under "targets"."""
     blobs: int
     blob_bytes: int
+    shelves: int
+    """Delegated pages."""
+    shelves_due: int
+    """Those among them that wait to be signed again."""
 
 
 class Inventory:
-    def __init__(self, catalog: Catalog, blobs: BlobStore) -> None:
+    def __init__(self, catalog: Catalog, blobs: BlobStore, clock: Clock) -> None:
         self._catalog = catalog
         self._blobs = blobs
+        self._clock = clock
 
     def contents(self) -> Contents:
         """Raises Unavailable when the catalog cannot be read, as all here do."""
         with self._catalog.read() as tx:
-            return Contents(tx.packages.numbers(), *tx.blobs.numbers())
+            due = tx.shelves.due(self._clock.now(), _MANY)
+            return Contents(tx.packages.numbers(), *tx.blobs.numbers(), tx.shelves.opened(), len(due))
 
     def sources(self) -> Sequence[Source]:
         """Those that are in use."""

@@ -16,7 +16,6 @@ from otarium import __version__
 from otarium.domain.access import Actor
 from otarium.domain.errors import Refusal
 from otarium.domain.release import Release
-from otarium.domain.roles import ROLE_NAMES
 from otarium.domain.sources import Source, SourceState
 from otarium.services.inventory import Contents, Inventory
 from otarium.web.context import Web
@@ -84,13 +83,8 @@ def _release(release: Release) -> list[GaugeMetricFamily]:
     expiry = GaugeMetricFamily(
         "otarium_role_expires_timestamp_seconds", "When a signed file expires", labels=["role"]
     )
-    soonest: dict[str, int] = {}
-    for file in release.files():
-        # There may be a thousand shelves; the one that expires first stands for them.
-        role = file.role if file.role in ROLE_NAMES else "shelves"
-        soonest[role] = min(file.expires, soonest.get(role, file.expires))
-    for role, expires in soonest.items():
-        expiry.add_metric([role], expires)
+    for file in (release.root, release.targets, release.snapshot, release.timestamp):
+        expiry.add_metric([file.role], file.expires)
     return [_gauge("otarium_release", "Number of the newest release", {}, release.number), expiry]
 
 
@@ -104,6 +98,8 @@ def _contents(contents: Contents) -> list[GaugeMetricFamily]:
         packages,
         _gauge("otarium_blobs", "Blobs that are kept", {}, contents.blobs),
         _gauge("otarium_blob_bytes", "Bytes of all blobs", {}, contents.blob_bytes),
+        _gauge("otarium_shelves", "Delegated roles that hold packages", {}, contents.shelves),
+        _gauge("otarium_shelves_due", "Those among them to be signed again by now", {}, contents.shelves_due),
     ]
 
 
