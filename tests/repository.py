@@ -5,6 +5,7 @@ from pathlib import Path
 from builders import NOW
 from otarium import bootstrap
 from otarium.services.metadata import Metadata
+from otarium.services.ports_watch import Watch
 from otarium.services.publishing import Publisher
 from otarium.settings import Settings, StorageSettings
 
@@ -26,8 +27,8 @@ class Repository:
         self.opened = bootstrap.prepare(settings, self.clock)
         self._started: list[Publisher] = []
 
-    def worker(self) -> tuple[Publisher, Metadata]:
-        publisher, metadata = self.opened.publisher()
+    def worker(self, watch: Watch | None = None) -> tuple[Publisher, Metadata]:
+        publisher, metadata = self.opened.publisher(watch)
         metadata.refresh()
         publisher.start()
         self._started.append(publisher)

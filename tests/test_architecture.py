@@ -12,12 +12,18 @@ OTARIUM = SOURCE / "otarium"
 DOORS = {
     "domain": set(),
     "services": {"domain"},
-    "adapters": {"domain", "services.ports", "services.ports_blobs", "services.ports_sources"},
+    "adapters": {
+        "domain",
+        *("services.ports", "services.ports_blobs", "services.ports_sources", "services.ports_watch"),
+    },
     "web": {"domain", "services"},
     "settings": set(),
-    "bootstrap": {"domain", "services", "adapters", "web", "settings"},
-    "server": {"domain", "services", "web", "settings", "bootstrap"},
-    "cli": {"domain", "services", "settings", "bootstrap", "server"},
+    "logs": {"services.ports_watch"},
+    "running": {"domain"},
+    "backends": {"services", "adapters", "settings"},
+    "bootstrap": {"domain", "services", "adapters", "web", "settings", "backends", "running"},
+    "server": {"domain", "services", "web", "settings", "bootstrap", "logs", "running"},
+    "cli": {"domain", "services", "settings", "bootstrap", "server", "running"},
     "__main__": {"cli"},
 }
 PURE = {"asyncio", "socket", "sqlalchemy", "litestar", "granian", "threading", "time", "os", "pathlib"}
@@ -84,7 +90,7 @@ def test_the_client_and_the_server_share_no_code() -> None:
 
 def test_only_the_clock_and_the_bootstrap_read_the_time() -> None:
     """Services take a Clock; what measures durations or file ages is named here."""
-    measuring = {"metadata.py", "publishing.py", "renewal.py"}
+    measuring = {"metadata.py", "publishing.py", "renewal.py", "watching.py"}
     for path in (OTARIUM / "services").glob("*.py"):
         if path.name not in measuring:
             assert "time" not in imports(path), path.name

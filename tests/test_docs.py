@@ -60,6 +60,8 @@ def test_every_setting_is_documented() -> None:
         settings.HttpSettings,
         settings.UploadSettings,
         settings.MetadataSettings,
+        settings.SourceSettings,
+        settings.LogSettings,
     ):
         for field in group.model_fields.values():
             assert field.description and field.description in documented, field.description

@@ -6,30 +6,34 @@ The only importer of adapters, and wired by hand: what depends on what can be re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
-from otarium.adapters import keystore, migrations
+from otarium import backends
+from otarium.adapters import keystore, migrations, tracing
 from otarium.adapters.blobs_files import FileBlobStore
-from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
+from otarium.adapters.catalog import SqliteCatalog
 from otarium.adapters.fetcher import GuardedFetcher
-from otarium.adapters.locks import FileLeases, FileLocks
+from otarium.adapters.traced import TracedBlobs, TracedCatalog, TracedFetcher
 from otarium.adapters.views import SharedViews
-from otarium.domain.errors import Broken
+from otarium.domain.errors import Broken, Refusal
 from otarium.domain.release import Lifetimes
 from otarium.domain.shelves import ShelfLimits
+from otarium.running import is_leaving
 from otarium.services import authority, backup, renewal
 from otarium.services.clients import Clients
 from otarium.services.downloads import Downloads
 from otarium.services.health import Health
-from otarium.services.leases import Leases, leased
+from otarium.services.inventory import Inventory
+from otarium.services.leases import leased
 from otarium.services.metadata import Metadata, Retention
 from otarium.services.packages import Limits, Packages
-from otarium.services.ports import Changes, Clock
-from otarium.services.ports_sources import SourceLocks
+from otarium.services.ports import Clock
+from otarium.services.ports_sources import SourceFetcher
+from otarium.services.ports_watch import Job, NoTraces, Traces, Watch
 from otarium.services.publishing import Publisher
 from otarium.services.refreshing import Refreshing, leave_tuf
 from otarium.services.shelving import Shelving
@@ -37,17 +41,20 @@ from otarium.services.source_files import SourceFiles
 from otarium.services.sources import Sources
 from otarium.services.uploads import Uploads
 from otarium.services.verify import Verification
+from otarium.services.watching import Watching
 from otarium.settings import MetadataSettings, Settings
 
 if TYPE_CHECKING:
     from otarium.adapters.blobs_objects import ObjectBlobStore
     from otarium.adapters.catalog_postgres import PostgresCatalog
     from otarium.web.app import Asgi
+    from otarium.web.meters import WorkerMeters
 
 RENEWAL_INTERVAL = 5.0
 CHECKPOINT_INTERVAL = 2.0
 REFRESH_INTERVAL = 5.0
 """How often is looked for sources that are due."""
+TELLING_INTERVAL = 5.0
 ORPHAN_INTERVAL = 6 * 3600.0
 
 
@@ -61,8 +68,8 @@ class Repository:
     """The repository of one data directory, without a server: what operator commands work on."""
 
     settings: Settings
-    catalog: "SqliteCatalog | PostgresCatalog"
-    blobs: "FileBlobStore | ObjectBlobStore"
+    catalog: "SqliteCatalog | PostgresCatalog | TracedCatalog"
+    blobs: "FileBlobStore | ObjectBlobStore | TracedBlobs"
     master: keystore.MasterKey
     clients: Clients
     clock: Clock
@@ -71,16 +78,18 @@ class Repository:
     def verification(self, progress: Callable[[int], None]) -> Verification:
         return Verification(self.catalog, self.blobs, self.clock, progress)
 
-    def publisher(self) -> tuple[Publisher, Metadata]:
+    def publisher(self, watch: Watch | None = None) -> tuple[Publisher, Metadata]:
         """Not started."""
         settings = self.settings.metadata
-        changes = _changes(self.settings)
-        metadata = Metadata(self.catalog, changes, self.views)
+        metadata = Metadata(self.catalog, backends.changes(self.settings), self.views)
         signer = keystore.LocalSigner(authority.keys_of(self.catalog), self.master)
         retention = Retention(settings.kept_seconds, settings.kept_files, settings.kept_bytes)
         lifetimes = _lifetimes(settings)
         shelving = self.shelving()
-        return Publisher(self.catalog, metadata, signer, self.clock, lifetimes, retention, shelving), metadata
+        publisher = Publisher(
+            self.catalog, metadata, signer, self.clock, lifetimes, retention, shelving, watch
+        )
+        return publisher, metadata
 
     def shelving(self) -> Shelving:
         settings = self.settings.metadata
@@ -88,13 +97,18 @@ class Repository:
             ShelfLimits(settings.first_shelf_packages, settings.shelf_packages, settings.layout == "flat")
         )
 
-    def sources(self, publisher: Publisher) -> tuple[Sources, Refreshing]:
+    def sources(self, publisher: Publisher, traces: Traces | None = None) -> tuple[Sources, Refreshing]:
         vault = keystore.LocalVault(self.master)
         sources = Sources(self.catalog, publisher, vault, keystore.LocalVouchKeys(self.master))
-        fetcher = GuardedFetcher(ca_file=self.settings.sources.ca_file)
-        locks = _locks(self.settings)
+        fetcher: SourceFetcher = GuardedFetcher(ca_file=self.settings.sources.ca_file)
+        if traces is not None:
+            fetcher = TracedFetcher(fetcher, traces)
+        locks = backends.locks(self.settings)
         refreshing = Refreshing(self.catalog, publisher, sources, fetcher, locks, vault, self.clock)
         return sources, refreshing
+
+    def inventory(self) -> Inventory:
+        return Inventory(self.catalog, self.blobs, self.clock)
 
     def sweep(self) -> renewal.Sweep:
         return renewal.Sweep(self.catalog, self.blobs, self.clock, self.settings.metadata.deleted_grace)
@@ -109,24 +123,6 @@ def _lifetimes(settings: MetadataSettings) -> Lifetimes:
     )
 
 
-def _locks(settings: Settings) -> SourceLocks:
-    storage = settings.storage
-    if storage.database_url is None:
-        return FileLocks(storage.data_dir / "source-locks")
-    from otarium.adapters.catalog_postgres import PostgresLocks
-
-    return PostgresLocks(storage.catalog_url)
-
-
-def _leases(settings: Settings) -> Leases:
-    storage = settings.storage
-    if storage.database_url is None:
-        return FileLeases(storage.data_dir / "leases")
-    from otarium.adapters.leases_postgres import PostgresLeases
-
-    return PostgresLeases(storage.catalog_url)
-
-
 def exists(settings: Settings) -> bool:
     """Whether a repository was made with these settings."""
     storage = settings.storage
@@ -137,45 +133,19 @@ def open_repository(settings: Settings, clock: Clock | None = None) -> Repositor
     """Open an existing data directory. Raises Broken when its master key is missing or another one."""
     clock = clock or SystemClock()
     storage = settings.storage
-    catalog = _catalog(settings)
+    catalog = backends.catalog(settings)
     master = keystore.MasterKey(storage.master_key)
     for key in authority.keys_of(catalog):
         master.unseal(key)
     clients = Clients(catalog, clock, master.derive("credentials"))
     views = SharedViews(storage.data_dir / "views")
-    return Repository(settings, catalog, _blobs(settings), master, clients, clock, views)
-
-
-def _catalog(settings: Settings) -> "SqliteCatalog | PostgresCatalog":
-    storage, readers = settings.storage, settings.http.reader_threads
-    if storage.database_url is None:
-        return SqliteCatalog(storage.database, readers=readers)
-    from otarium.adapters.catalog_postgres import PostgresCatalog
-
-    return PostgresCatalog(storage.catalog_url, readers=readers)
-
-
-def _blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":
-    storage = settings.storage
-    if storage.blobs_url is None or not storage.has_object_store:
-        return FileBlobStore(storage.blobs)
-    from otarium.adapters.blobs_objects import ObjectBlobStore
-
-    return ObjectBlobStore(storage.blobs_url, links=storage.downloads == "links")
-
-
-def _changes(settings: Settings) -> Changes:
-    storage = settings.storage
-    if storage.database_url is None:
-        return SqliteChanges(storage.database)
-    from otarium.adapters.catalog_postgres import PostgresChanges
-
-    return PostgresChanges(storage.catalog_url)
+    return Repository(settings, catalog, backends.blobs(settings), master, clients, clock, views)
 
 
 def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
     """Make or migrate the data directory, once, with nobody else on it. What a crash left is cleared."""
     storage = settings.storage
+    tracing.require()
     if migrations.current(storage.catalog_url) is None:
         keystore.create_master_key(storage.master_key)
     migrations.upgrade(storage.catalog_url)
@@ -201,7 +171,10 @@ def write_backup(repository: Repository, target: Path, progress: Callable[[int],
     if not isinstance(repository.blobs, FileBlobStore):
         raise Broken("the blobs are in an object store: copy the bucket after the catalog")
     data_dir = repository.settings.storage.data_dir
-    return backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
+    blobs = backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
+    with suppress(Refusal), repository.catalog.write() as tx:
+        tx.journal.record(repository.clock.now(), "otarium", "backup", target.name)
+    return blobs
 
 
 def web_app(settings: Settings) -> "Asgi":
@@ -210,28 +183,23 @@ def web_app(settings: Settings) -> "Asgi":
     from otarium.web.app import make_app
     from otarium.web.context import Web
     from otarium.web.limits import Admission, Pace
+    from otarium.web.meters import WorkerMeters
+    from otarium.web.metrics import RecentContents
 
-    repository = open_repository(settings)
-    publisher, metadata = repository.publisher()
+    meters, traces = WorkerMeters(), tracing.make()
+    repository = _traced(open_repository(settings), traces)
+    watching = Watching(meters, traces, repository.clock)
+    publisher, metadata = repository.publisher(watching)
     metadata.refresh()
     http, uploads = settings.http, settings.uploads
-    limits = Limits(
-        package_bytes=uploads.max_package_bytes,
-        reserve_bytes=uploads.reserve_bytes,
-        reuse_deleted_versions=uploads.reuse_deleted_versions,
-    )
+    limits = Limits(uploads.max_package_bytes, uploads.reserve_bytes, uploads.reuse_deleted_versions)
     packages = Packages(repository.catalog, repository.blobs, publisher, repository.shelving(), limits)
-    sources, refreshing = repository.sources(publisher)
-    schedule = _schedule(repository, publisher, metadata, refreshing)
+    sources, refreshing = repository.sources(publisher, traces)
+    schedule = _schedule(repository, publisher, metadata, refreshing, watching, meters)
 
-    def started() -> None:
-        publisher.start()
-        schedule.start()
-
-    def stopped() -> None:
-        schedule.stop()
-        publisher.stop()
-
+    started, stopped = _life(publisher, schedule, traces)
+    leaving = partial(is_leaving, settings.storage.run_dir)
+    inventory = repository.inventory()
     web = Web(
         packages=packages,
         uploads=Uploads(repository.catalog, repository.blobs, packages, limits),
@@ -245,14 +213,20 @@ def web_app(settings: Settings) -> "Asgi":
         clients=repository.clients,
         blobs=repository.blobs,
         views=repository.views,
-        health=Health(repository.catalog, repository.blobs, metadata, repository.clock),
+        health=Health(repository.catalog, repository.blobs, metadata, repository.clock, leaving),
+        inventory=inventory,
+        contents=RecentContents(inventory),
+        meters=meters,
+        traces=traces,
+        logs_devices=settings.logs.devices,
         readers=ThreadPoolExecutor(http.reader_threads, "reader"),
         writers=ThreadPoolExecutor(http.upload_threads, "upload"),
         listers=ThreadPoolExecutor(http.list_threads, "list"),
-        admission=Admission(uploads.max_uploads),
+        admission=Admission(uploads.max_uploads, meters.uploads),
         pace=Pace(uploads.upload_idle_seconds, uploads.upload_min_rate),
         base_url=http.base_url,
         token_path=http.token_path,
+        device_header=http.device_header.encode() if http.device_header else None,
         devices_need_token=http.device_access == "token",
         started=started,
         stopped=stopped,
@@ -260,38 +234,54 @@ def web_app(settings: Settings) -> "Asgi":
     return make_app(web)
 
 
+def _life(
+    publisher: Publisher, schedule: renewal.Schedule, traces: Traces
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """What begins and ends with a worker."""
+
+    def started() -> None:
+        publisher.start()
+        schedule.start()
+
+    def stopped() -> None:
+        schedule.stop()
+        publisher.stop()
+        traces.close()
+
+    return started, stopped
+
+
+def _traced(repository: Repository, traces: Traces) -> Repository:
+    if isinstance(traces, NoTraces):
+        return repository
+    system = "sqlite" if repository.settings.storage.database_url is None else "postgresql"
+    return replace(
+        repository,
+        catalog=TracedCatalog(repository.catalog, traces, system),
+        blobs=TracedBlobs(repository.blobs, traces),
+    )
+
+
 def _schedule(
-    repository: Repository, publisher: Publisher, metadata: Metadata, refreshing: Refreshing
+    repository: Repository,
+    publisher: Publisher,
+    metadata: Metadata,
+    refreshing: Refreshing,
+    watching: Watching,
+    meters: "WorkerMeters",
 ) -> renewal.Schedule:
     settings = repository.settings.metadata
-    sweep = repository.sweep()
+    catalog, clock, sweep = repository.catalog, repository.clock, repository.sweep()
     interval = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
-    catalog, clock = repository.catalog, repository.clock
-    once: list[tuple[str, float, Callable[[], object]]] = [
+    jobs: list[tuple[str, float, Job]] = [
         ("renewal", interval, lambda: renewal.renew(catalog, metadata, publisher, clock)),
-        ("leaving-tuf", interval, lambda: leave_tuf(catalog, metadata, publisher, clock)),
-        ("refresh", REFRESH_INTERVAL, refreshing.refresh_due),
+        ("leave-tuf", interval, lambda: leave_tuf(catalog, metadata, publisher, clock)),
+        ("source-refresh", REFRESH_INTERVAL, refreshing.refresh_due),
         ("sweep", settings.sweep_interval, sweep),
         ("staging", settings.sweep_interval, repository.blobs.clear_abandoned),
         ("orphans", ORPHAN_INTERVAL, sweep.orphans),
     ]
-    leases = _leases(repository.settings)
-    jobs = [(seconds, leased(leases, name, job)) for name, seconds, job in once]
-    return renewal.Schedule([*jobs, (CHECKPOINT_INTERVAL, catalog.checkpoint)])
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """The variables that make a worker read the same settings."""
-    made: dict[str, str] = {}
-    for group in (settings.storage, settings.http, settings.uploads, settings.metadata, settings.sources):
-        for name, field in type(group).model_fields.items():
-            value = getattr(group, name)
-            if value is not None and field.description:
-                made[field.description] = _as_text(value)
-    return made
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return str(value.resolve()) if isinstance(value, Path) else str(value)
+    leases = backends.leases(repository.settings)
+    once = [(every, leased(leases, name, watching.job(name, job))) for name, every, job in jobs]
+    checkpoint = (CHECKPOINT_INTERVAL, watching.job("checkpoint", catalog.checkpoint))
+    return renewal.Schedule([*once, checkpoint, (TELLING_INTERVAL, meters.tell_device_requests)])

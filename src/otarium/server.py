@@ -9,7 +9,6 @@ import errno
 import fcntl
 import json
 import logging
-import logging.config
 import multiprocessing
 import os
 import signal
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from granian.constants import Interfaces
 from granian.server import MPServer
 
-from otarium import bootstrap
+from otarium import bootstrap, logs, running
 from otarium.domain.errors import Broken
 from otarium.services.clients import Issued
 from otarium.settings import Settings
@@ -37,21 +36,10 @@ _PR_SET_PDEATHSIG = 1
 _MAIN_PID = "OTARIUM_MAIN_PID"
 FIRST_CLIENT_FILE = "first-client.json"
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}
-    },
-    "root": {"level": "INFO", "handlers": ["stderr"]},
-    "loggers": {"alembic": {"level": "WARNING"}, "_granian": {"level": "WARNING"}},
-}
-
 
 def serve(settings: Settings, banner: "Banner") -> None:
     """Run until SIGTERM or SIGINT. Raises Broken when the data directory cannot be served."""
-    logging.config.dictConfig(LOGGING)
+    logging_config = logs.configure(settings.logs.format)
     _require_device_access(settings)
     data_dir = settings.storage.data_dir
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -61,15 +49,16 @@ def serve(settings: Settings, banner: "Banner") -> None:
         issued = None if repository.clients.clients() else repository.clients.create_client("first")
         repository.catalog.close()
         banner.show(settings, issued)
-        os.environ.update(bootstrap.environment_of(settings), **{_MAIN_PID: str(os.getpid())})
-        # Spawned rather than forked: a fork would carry open database handles into the workers.
-        multiprocessing.set_start_method("spawn", force=True)
-        _granian(settings).serve(target_loader=worker, wrap_loader=False)
+        with running.directory(settings.storage.run_dir) as shared:
+            os.environ.update(settings.environment(), **shared, **{_MAIN_PID: str(os.getpid())})
+            _run(settings, logging_config)
 
 
-def _granian(settings: Settings) -> MPServer:
+def _run(settings: Settings, logging_config: dict[str, Any]) -> None:
+    # Spawned rather than forked: a fork would carry open database handles into the workers.
+    multiprocessing.set_start_method("spawn", force=True)
     http = settings.http
-    return MPServer(
+    server = _Server(
         "otarium",
         address=http.host,
         port=http.port,
@@ -78,17 +67,30 @@ def _granian(settings: Settings) -> MPServer:
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=max(1, http.drain_seconds - 1),
-        log_dictconfig=LOGGING,
+        log_dictconfig=logging_config,
         ssl_cert=http.tls_cert,
         ssl_key=http.tls_key,
     )
+    server.leaving = running.Leaving(settings.storage.run_dir, http.leave_seconds)
+    server.serve(target_loader=worker, wrap_loader=False)
+
+
+class _Server(MPServer):
+    """Leaves its balancers before it stops."""
+
+    leaving: running.Leaving
+
+    def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
+        stop: Any = super().signal_handler_interrupt
+        self.leaving.then(signal.Signals(arguments[0]), lambda: stop(*arguments, **options))
 
 
 def worker() -> "Asgi":
     """The application of one worker process; called by the server in it."""
     _die_with_parent()
-    logging.config.dictConfig(LOGGING)
-    return bootstrap.web_app(Settings())
+    settings = Settings()
+    logs.configure(settings.logs.format)
+    return bootstrap.web_app(settings)
 
 
 def _die_with_parent() -> None:
@@ -125,7 +127,7 @@ def _require_free_port(settings: Settings) -> None:
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
     """Exclusive use of the data directory. Raises Broken, which says who has it."""
-    path = settings.storage.data_dir / "serve.lock"
+    path = settings.storage.data_dir / running.LOCK
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

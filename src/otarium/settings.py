@@ -4,6 +4,9 @@ Options of `otarium serve` win over variables; each field names its variable. Du
 sizes are bytes.
 """
 
+import hashlib
+import os
+import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +29,15 @@ class StorageSettings(BaseSettings):
     downloads: Literal["proxied", "links"] = Field(default="proxied", description="OTARIUM_DOWNLOADS")
     """How devices get bytes out of an object store: through this server, or by links that expire."""
     database_url: SecretStr | None = Field(default=None, description="OTARIUM_DATABASE_URL")
+
+    @property
+    def run_dir(self) -> Path:
+        """What the processes of a running server share and nobody keeps: in memory, since a mapped file on a
+        full disk would kill them."""
+        memory = Path("/dev/shm")  # noqa: S108 - the directory below it is ours alone, see server.py
+        parent = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+        place = hashlib.sha256(os.fsencode(self.data_dir.resolve())).hexdigest()
+        return parent / f"otarium-{os.getuid()}-{place[:16]}"
 
     @property
     def master_key(self) -> Path:
@@ -88,7 +100,11 @@ class HttpSettings(BaseSettings):
     reader_threads: int = Field(default=8, ge=1, le=256, description="OTARIUM_READER_THREADS")
     list_threads: int = Field(default=2, ge=1, le=256, description="OTARIUM_LIST_THREADS")
     upload_threads: int = Field(default=8, ge=1, le=256, description="OTARIUM_UPLOAD_THREADS")
+    leave_seconds: float = Field(default=0, ge=0, description="OTARIUM_LEAVE_SECONDS")
+    """How long after SIGTERM the server says that it is not ready, and serves on, before it drains."""
     drain_seconds: int = Field(default=25, ge=0, description="OTARIUM_DRAIN_SECONDS")
+    device_header: str | None = Field(default=None, description="OTARIUM_DEVICE_HEADER")
+    """The header in which a proxy tells devices apart; whatever a device sends in it the proxy replaces."""
 
     @field_validator("public_url")
     @classmethod
@@ -108,6 +124,11 @@ class HttpSettings(BaseSettings):
         """What absolute URLs start with; never taken from a request."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url or f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    @field_validator("device_header")
+    @classmethod
+    def _lower_case(cls, value: str | None) -> str | None:
+        return value.lower() if value else None
 
     @property
     def is_loopback(self) -> bool:
@@ -155,6 +176,15 @@ class SourceSettings(BaseSettings):
     """How answers spell a source: `name.json`, `name`, or as the base path's clients are used to."""
 
 
+class LogSettings(BaseSettings):
+    """What goes to stderr."""
+
+    model_config = SettingsConfigDict(env_prefix="OTARIUM_LOG_", frozen=True, extra="ignore")
+    format: Literal["text", "json"] = Field(default="text", description="OTARIUM_LOG_FORMAT")
+    devices: bool = Field(default=False, description="OTARIUM_LOG_DEVICES")
+    """An access line for every GET of a device, too."""
+
+
 class Settings:
     """All groups, from the environment where none is given."""
 
@@ -165,9 +195,27 @@ class Settings:
         uploads: UploadSettings | None = None,
         metadata: MetadataSettings | None = None,
         sources: SourceSettings | None = None,
+        logs: LogSettings | None = None,
     ) -> None:
         self.storage = storage or StorageSettings()
         self.http = http or HttpSettings()
         self.uploads = uploads or UploadSettings()
         self.metadata = metadata or MetadataSettings()
         self.sources = sources or SourceSettings()
+        self.logs = logs or LogSettings()
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make another process read the same."""
+        made: dict[str, str] = {}
+        for group in (self.storage, self.http, self.uploads, self.metadata, self.sources, self.logs):
+            for name, field in type(group).model_fields.items():
+                value = getattr(group, name)
+                if value is not None and field.description:
+                    made[field.description] = _as_text(value)
+        return made
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value.resolve()) if isinstance(value, Path) else str(value)

@@ -20,6 +20,7 @@ from obstore.store import from_url
 
 from otarium.domain.errors import Unavailable
 from otarium.domain.names import Sha256
+from otarium.services.ports_blobs import UNLIMITED
 
 if TYPE_CHECKING:
     from obstore import WritableFile
@@ -30,7 +31,6 @@ PART_BYTES = 5 * 1024 * 1024
 _PARTS_AT_ONCE = 2
 _ABANDONED = timedelta(hours=24)
 _LINK = timedelta(minutes=15)
-_UNLIMITED = 2**62
 
 
 class ObjectBlobStore:
@@ -84,7 +84,7 @@ class ObjectBlobStore:
             obstore.delete(self._store, _key(sha256))
 
     def free_bytes(self) -> int:
-        return _UNLIMITED
+        return UNLIMITED
 
     def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
         with _translated():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from otarium.adapters import tables
 from otarium.domain.access import Credential, Scope
@@ -106,3 +106,7 @@ class JournalRows:
     def record(self, at: int, actor: str, action: str, subject: str, detail: str = "") -> None:
         values = {"at": at, "actor": actor, "action": action, "subject": subject, "detail": detail}
         self._connection.execute(_RECORD, values)
+
+    def last(self, action: str) -> int | None:
+        newest = select(func.max(tables.journal.c.at)).where(tables.journal.c.action == action)
+        return self._connection.execute(newest).scalar()

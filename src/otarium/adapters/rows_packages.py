@@ -4,7 +4,7 @@ Lists show own and external packages; everything that is written, signed or serv
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -138,6 +138,10 @@ class PackageRows:
 
     def chunk(self, query: PackageQuery, cursor: Cursor, skip: int, size: int) -> tuple[list[Listed], Cursor]:
         return walk.chunk(self._connection, query, cursor, skip, size)
+
+    def numbers(self) -> Mapping[str, int]:
+        rows = self._connection.execute(select(_P.c.source, func.count()).group_by(_P.c.source))
+        return {source: int(count) for source, count in rows}
 
     def every(self) -> Iterator[tuple[Package, Entry]]:
         statement = select(*SHOWN, *ENTRY).where(_OWN).order_by(_P.c.package_id)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
 
 from otarium.adapters import tables
 from otarium.domain.errors import Broken
@@ -183,3 +183,7 @@ class BlobRows:
         statement = select(_B).order_by(_B.c.sha256).execution_options(yield_per=1000)
         for row in self._connection.execute(statement):
             yield BlobRow(Sha256(row.sha256), row.length, row.dying)
+
+    def numbers(self) -> tuple[int, int]:
+        row = self._connection.execute(select(func.count(), func.coalesce(func.sum(_B.c.length), 0))).one()
+        return int(row[0]), int(row[1])

@@ -13,11 +13,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColu
 
 from otarium.cli import credentials
 from otarium.cli.opening import AsJson, DataDir, MasterKeyFile, opened, settings_of, told
+from otarium.cli.status import status
 
 
 def register(app: typer.Typer) -> None:
     """Add the operator commands."""
-    for command in (serve, verify, backup):
+    for command in (serve, status, verify, backup):
         app.command()(command)
     root = typer.Typer(help="The root of trust.", no_args_is_help=True)
     root.command("export")(root_export)

@@ -24,7 +24,12 @@ MasterKeyFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 
-_EXTRAS = {"psycopg": "server,postgresql", "obstore": "server,objects", "securesystemslib": "kms"}
+_EXTRAS = {
+    "psycopg": "server,postgresql",
+    "obstore": "server,objects",
+    "opentelemetry": "server,otel",
+    "securesystemslib": "kms",
+}
 """What brings a module that is missing; everything else comes with the server."""
 
 

@@ -1,11 +1,12 @@
 """Whether this process can do its work."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from otarium.domain.errors import Broken, Refusal
 from otarium.domain.packages import timestamp
 from otarium.domain.sources import Source
+from otarium.services.inventory import Inventory
 from otarium.services.metadata import Metadata
 from otarium.services.ports import Catalog, Clock
 from otarium.services.ports_blobs import BlobStore
@@ -38,26 +39,33 @@ class Readiness:
 
 
 class Health:
-    def __init__(self, catalog: Catalog, blobs: BlobStore, metadata: Metadata, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        blobs: BlobStore,
+        metadata: Metadata,
+        clock: Clock,
+        leaving: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`leaving` tells whether the server is about to stop."""
         self._catalog = catalog
         self._blobs = blobs
+        self._inventory = Inventory(catalog, blobs, clock)
         self._metadata = metadata
         self._clock = clock
-
-    def sources(self) -> list[Source]:
-        """Those that are in use. Raises Unavailable when the catalog cannot be read."""
-        with self._catalog.read() as tx:
-            return [source for source in tx.sources.every() if source.active]
+        self._leaving = leaving
 
     def ready(self) -> Readiness:
         """Tries a real write, since a catalog that is locked reads well, and looks at the free space."""
         problems, sources = [], {}
+        if self._leaving():
+            problems.append("The server is about to stop; ask another one.")
         try:
             with self._catalog.write(durable=False) as tx:
                 tx.probe()
             self._metadata.refresh()
             now = self._clock.now()
-            sources = {str(source.name): _health(source, now) for source in self.sources()}
+            sources = {str(source.name): _health(source, now) for source in self._inventory.sources()}
         except Refusal as refusal:
             problems.append(refusal.message)
         if self._metadata.behind:

@@ -58,6 +58,11 @@ class Metadata:
             raise Broken("nothing has been published yet")
         return self._current
 
+    @property
+    def number(self) -> int:
+        """Of the current release; 0 while nothing was published."""
+        return 0 if self._current is None else self._current.number
+
     def is_fresh(self) -> bool:
         """Whether this is the newest release. Publishers announce theirs before they answer anybody; the
         catalog is asked now and then, for a publisher that died in between. Raises Unavailable."""

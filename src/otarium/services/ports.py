@@ -4,7 +4,7 @@ A `Transaction` is one database transaction; its nouns live and die with it. Fai
 raised as `Unavailable` or `StorageFull`; everything else that an adapter raises is a bug.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -76,6 +76,10 @@ class Packages(Protocol):
         """The next `size` rows after `cursor` (skipping `skip`), and the cursor after them."""
         ...
 
+    def numbers(self) -> Mapping[str, int]:
+        """How many there are of each source; own ones under "targets"."""
+        ...
+
     def every(self) -> Iterator[tuple[Package, Entry]]:
         """All packages with their stored entries, for verification."""
         ...
@@ -136,6 +140,9 @@ class Blobs(Protocol):
         ...
 
     def every(self) -> Iterator[BlobRow]: ...
+    def numbers(self) -> tuple[int, int]:
+        """(how many, bytes of all)."""
+        ...
 
 
 class Credentials(Protocol):
@@ -164,6 +171,9 @@ class Journal(Protocol):
     """Who did what, written in the transaction that does it."""
 
     def record(self, at: int, actor: str, action: str, subject: str, detail: str = "") -> None: ...
+    def last(self, action: str) -> int | None:
+        """When it was done last."""
+        ...
 
 
 class Transaction(Protocol):

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from otarium.domain.names import Sha256
 
+UNLIMITED = 1 << 62
+
 
 class StagedBlob(Protocol):
     """Bytes on their way in; not visible to anybody until `commit`."""
@@ -58,7 +60,10 @@ class BlobStore(Protocol):
         ...
 
     def delete(self, sha256: Sha256) -> None: ...
-    def free_bytes(self) -> int: ...
+    def free_bytes(self) -> int:
+        """`UNLIMITED` where nobody can tell."""
+        ...
+
     def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
         """Blobs without a row, older than `before`."""
         ...

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +23,7 @@ from otarium.domain.roles import TARGETS
 from otarium.domain.shelves import is_shelf
 from otarium.services.metadata import Metadata, Retention
 from otarium.services.ports import Catalog, Clock, Signer, Transaction
+from otarium.services.ports_watch import Unwatched, Watch
 from otarium.services.shelving import Shelving
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,12 @@ Change = Callable[[Transaction, int], Outcome[T]]
 class _Waiting:
     change: Change[Any]
     future: "Future[Any]"
+    context: Context
+    """Of whoever submitted it, for those who watch."""
+
+    @property
+    def is_unpublished(self) -> bool:
+        return isinstance(self.future.exception(), Unavailable)
 
 
 class Publisher:
@@ -61,6 +69,7 @@ class Publisher:
         lifetimes: Lifetimes,
         retention: Retention,
         shelving: Shelving,
+        watch: Watch | None = None,
     ) -> None:
         self._catalog = catalog
         self._metadata = metadata
@@ -69,6 +78,7 @@ class Publisher:
         self._lifetimes = lifetimes
         self._retention = retention
         self._shelving = shelving
+        self._watch = watch or Unwatched()
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(QUEUED)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._expected = 1
@@ -86,7 +96,7 @@ class Publisher:
         """The future holds the answer after the commit, or the Refusal. Raises Unavailable when full."""
         future: Future[T] = Future()
         try:
-            self._queue.put_nowait(_Waiting(change, future))
+            self._queue.put_nowait(_Waiting(change, future, copy_context()))
         except queue.Full:
             raise Unavailable("Too many changes are waiting; try again in a moment.") from None
         return future
@@ -96,15 +106,22 @@ class Publisher:
             batch = [first]
             self._gather(batch)
             started = time.monotonic()
-            try:
-                self._publish(batch, fill=True)
-            except Exception:
-                log.exception("publishing failed outside its transaction")
-                for waiting in batch:
-                    if not waiting.future.done():
-                        waiting.future.set_exception(_unpublished())
+            with self._watch.round(first.context) as told:
+                self._publish_whole(batch)
+                callers = [(waiting.context, waiting.is_unpublished) for waiting in batch]
+                told.answered(callers, self._queue.qsize(), self._metadata.number)
             self._expected = len(batch) + self._queue.qsize()
             self._seconds = time.monotonic() - started
+
+    def _publish_whole(self, batch: list[_Waiting]) -> None:
+        """Every future of the batch is resolved when this returns, whatever happens."""
+        try:
+            self._publish(batch, fill=True)
+        except Exception:
+            log.exception("publishing failed outside its transaction")
+            for waiting in batch:
+                if not waiting.future.done():
+                    waiting.future.set_exception(_unpublished())
 
     def _gather(self, batch: list[_Waiting]) -> None:
         """Group commit: wait for as many changes as came at once last time, since one release for all costs

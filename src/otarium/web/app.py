@@ -17,6 +17,7 @@ from otarium.web.context import Web
 from otarium.web.device import TIMESTAMPS, DeviceApp
 from otarium.web.http import bodiless, send_error
 from otarium.web.metrics import metrics
+from otarium.web.observe import Observer
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -27,15 +28,8 @@ def make_app(web: Web) -> Asgi:
     device = DeviceApp(web, authenticator)
     framework = _framework(web, authenticator)
 
-    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await framework(scope, receive, send)  # type: ignore[arg-type]
-            return
+    async def answer(scope: dict[str, Any], receive: Any, send: Any) -> None:
         try:
-            dialect = TIMESTAMPS.get(scope["path"])
-            if dialect and scope["method"] == "GET" and not scope["query_string"]:
-                await device.send_timestamp(scope, dialect, send)
-                return
             gate.enter(scope)
             if scope["method"] == "HEAD" and not scope["path"].startswith(gate.DEVICE_PATHS):
                 scope["method"], send = "GET", bodiless(send)
@@ -46,6 +40,27 @@ def make_app(web: Web) -> Asgi:
             await inner(scope, receive, send)  # type: ignore[arg-type]
         except Exception as error:
             await send_error(send, error, head=scope["method"] == "HEAD")
+
+    observed = Observer(answer, web.meters, web.traces)
+    meters, devices = web.meters, observed if web.logs_devices else answer
+    quick = {} if web.logs_devices else TIMESTAMPS
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await framework(scope, receive, send)  # type: ignore[arg-type]
+            return
+        dialect = quick.get(scope["path"])
+        if dialect and scope["method"] == "GET" and not scope["query_string"]:
+            meters.device_requests += 1
+            try:
+                await device.send_timestamp(scope, dialect, send)
+            except Exception as error:
+                await send_error(send, error)
+        elif scope["path"].startswith(gate.DEVICE_PATHS):
+            meters.device_requests += 1
+            await devices(scope, receive, send)
+        else:
+            await observed(scope, receive, send)
 
     return app
 

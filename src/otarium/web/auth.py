@@ -11,6 +11,7 @@ from otarium.domain.access import Actor, Scope
 from otarium.domain.errors import Unauthenticated
 from otarium.web.context import Web
 from otarium.web.http import header
+from otarium.web.observe import ACTOR
 
 REMEMBERED_SECONDS = 2.0
 """How long a token is taken without asking the catalog: a revocation counts within this time."""
@@ -56,5 +57,6 @@ class Authenticator:
 
     async def _with_scope(self, request: Request[Any, Any, Any], scope: Scope) -> Actor:
         actor = await self.actor(header(request.scope, b"authorization"))
+        request.scope[ACTOR] = actor.name  # type: ignore[literal-required]
         actor.require(scope)
         return actor

@@ -3,21 +3,25 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from otarium.services.clients import Clients
 from otarium.services.downloads import Downloads
 from otarium.services.health import Health
+from otarium.services.inventory import Contents, Inventory
 from otarium.services.metadata import Metadata
 from otarium.services.packages import Packages
 from otarium.services.ports import Views
 from otarium.services.ports_blobs import BlobStore
+from otarium.services.ports_watch import Traces
 from otarium.services.refreshing import Refreshing
 from otarium.services.source_files import SourceFiles
 from otarium.services.sources import Sources
 from otarium.services.uploads import Uploads
 from otarium.web.limits import Admission, Pace
+from otarium.web.meters import WorkerMeters
 
 T = TypeVar("T")
 
@@ -39,6 +43,12 @@ class Web:
     blobs: BlobStore
     views: Views
     health: Health
+    inventory: Inventory
+    contents: Callable[[], Contents]
+    """The same as the inventory's, not counted anew each time."""
+    meters: WorkerMeters
+    traces: Traces
+    logs_devices: bool
     readers: Executor
     writers: Executor
     listers: Executor
@@ -47,6 +57,8 @@ class Web:
     base_url: str
     token_path: str
     devices_need_token: bool
+    device_header: bytes | None
+    """Lower-case; where a proxy tells devices apart."""
     started: Callable[[], None]
     stopped: Callable[[], None]
     page_size: int = field(default=1000)
@@ -59,15 +71,21 @@ class Web:
         return audience + b", max-age=31536000, immutable"
 
     async def reading(self, call: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.readers, call, *arguments)
+        return await _on(self.readers, call, arguments)
 
     async def listing(self, call: Callable[..., T], *arguments: Any) -> T:
         """Pages are made by Python alone: more threads than a few only take the interpreter from one another,
         and in the pool of readers they would keep devices waiting."""
-        return await asyncio.get_running_loop().run_in_executor(self.listers, call, *arguments)
+        return await _on(self.listers, call, arguments)
 
     async def writing(self, call: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.writers, call, *arguments)
+        return await _on(self.writers, call, arguments)
+
+
+def _on(pool: Executor, call: Callable[..., T], arguments: tuple[Any, ...]) -> "asyncio.Future[T]":
+    """In a thread, for the same request: its id and its span go along."""
+    run = copy_context().run
+    return asyncio.get_running_loop().run_in_executor(pool, run, call, *arguments)
 
 
 async def published(future: "Future[T]") -> T:

@@ -43,6 +43,7 @@ class DeviceApp:
         self._authenticator = authenticator
         self._replies = MetadataReplies(web)
         self._blind = False
+        self._device_header = web.device_header
 
     async def __call__(self, scope: Scope_, _receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -71,7 +72,7 @@ class DeviceApp:
             await self._refresh()
         current = self._web.metadata.current
         if dialect is Dialect.UPTANE:
-            self._web.views.remember(_device(scope), current.number, time.time())
+            self._web.views.remember(self._device(scope), current.number, time.time())
         file = current.timestamp
         await self._replies.plain(file.in_dialect(dialect), file.signed_at).send(scope, send)
 
@@ -113,8 +114,19 @@ class DeviceApp:
         """The release whose timestamp a device took last, where that is not the newest."""
         if dialect is not Dialect.UPTANE:
             return None
-        number = self._web.views.recall(_device(scope), time.time())
+        number = self._web.views.recall(self._device(scope), time.time())
         return None if number == self._web.metadata.current.number else number
+
+    def _device(self, scope: Scope_) -> bytes:
+        """Who asks: what the proxy in front says, else its credential where it has one, else its address."""
+        told = b""
+        for name, value in scope["headers"]:
+            if name == self._device_header:
+                return bytes(value)
+            if name == b"authorization":
+                told = bytes(value)
+        client = scope["client"]
+        return told or (client[0].encode() if client else b"")
 
     def _is_fresh(self) -> bool:
         try:
@@ -171,12 +183,3 @@ def _is_place(match: re.Match[str], below_delegations: bool, dialect: Dialect) -
     if match["version"] or dialect is Dialect.TUF:
         return True
     return below_delegations == (match["role"] not in ROLE_NAMES)
-
-
-def _device(scope: Scope_) -> bytes:
-    """Who asks: its credential where it has one, else its address."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return bytes(value)
-    client = scope["client"]
-    return client[0].encode() if client else b""

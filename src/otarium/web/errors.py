@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException
 
 from otarium.domain import errors
 from otarium.domain.errors import Refusal, Unavailable
+from otarium.services.ports_watch import request_id
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class ErrorBody(msgspec.Struct):
 
 def render(error: Exception) -> tuple[int, dict[str, str], ErrorBody]:
     """Status, extra headers and body for any exception."""
-    error_id = str(uuid.uuid4())
+    error_id = request_id.get() or str(uuid.uuid4())
     if isinstance(error, Refusal):
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
         body = ErrorBody(error.message, error.code, error.description, error.cause, error_id)
@@ -112,6 +113,7 @@ def _refusal_headers(error: Refusal, status: int) -> dict[str, str]:
 
 def encode(error: Exception) -> tuple[int, dict[str, str], bytes]:
     status, headers, body = render(error)
+    headers["x-request-id"] = body.errorId
     # Names are kinds of str, which the encoder does not take by itself.
     return status, headers, msgspec.json.encode(body, enc_hook=str)
 

@@ -39,8 +39,10 @@ class Pace:
 class Admission:
     """How many uploads run at once in this worker, and how many bytes they still will write."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int, changed: Callable[[int], None]) -> None:
+        """`changed` is told how many run."""
         self._at_once = at_once
+        self._changed = changed
         self._running = 0
         self.announced = 0
 
@@ -51,11 +53,13 @@ class Admission:
             raise Unavailable("Too many uploads are running; try again in a moment.", retry_after=5)
         ticket = Ticket(self, length)
         self._running += 1
+        self._changed(self._running)
         self.announced += length
         try:
             yield ticket
         finally:
             self._running -= 1
+            self._changed(self._running)
             ticket.written(ticket.left)
 
 

@@ -1,0 +1,60 @@
+"""Which adapters the settings ask for: SQLite and a directory, or PostgreSQL and an object store."""
+
+from typing import TYPE_CHECKING
+
+from otarium.adapters.blobs_files import FileBlobStore
+from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
+from otarium.adapters.locks import FileLeases, FileLocks
+from otarium.services.leases import Leases
+from otarium.services.ports import Changes
+from otarium.services.ports_sources import SourceLocks
+from otarium.settings import Settings
+
+if TYPE_CHECKING:
+    from otarium.adapters.blobs_objects import ObjectBlobStore
+    from otarium.adapters.catalog_postgres import PostgresCatalog
+
+
+def catalog(settings: Settings) -> "SqliteCatalog | PostgresCatalog":
+    storage, readers = settings.storage, settings.http.reader_threads
+    if storage.database_url is None:
+        return SqliteCatalog(storage.database, readers=readers)
+    from otarium.adapters.catalog_postgres import PostgresCatalog
+
+    return PostgresCatalog(storage.catalog_url, readers=readers)
+
+
+def blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":
+    storage = settings.storage
+    if storage.blobs_url is None or not storage.has_object_store:
+        return FileBlobStore(storage.blobs)
+    from otarium.adapters.blobs_objects import ObjectBlobStore
+
+    return ObjectBlobStore(storage.blobs_url, links=storage.downloads == "links")
+
+
+def changes(settings: Settings) -> Changes:
+    storage = settings.storage
+    if storage.database_url is None:
+        return SqliteChanges(storage.database)
+    from otarium.adapters.catalog_postgres import PostgresChanges
+
+    return PostgresChanges(storage.catalog_url)
+
+
+def locks(settings: Settings) -> SourceLocks:
+    storage = settings.storage
+    if storage.database_url is None:
+        return FileLocks(storage.data_dir / "source-locks")
+    from otarium.adapters.catalog_postgres import PostgresLocks
+
+    return PostgresLocks(storage.catalog_url)
+
+
+def leases(settings: Settings) -> Leases:
+    storage = settings.storage
+    if storage.database_url is None:
+        return FileLeases(storage.data_dir / "leases")
+    from otarium.adapters.leases_postgres import PostgresLeases
+
+    return PostgresLeases(storage.catalog_url)

@@ -1,0 +1,85 @@
+"""How a repository fares, for a person: what there is, until when, what is wrong and what to do about it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from otarium.domain import release as releases
+from otarium.domain.packages import timestamp
+from otarium.domain.release import Release
+from otarium.domain.sources import Source, SourceState
+from otarium.services.inventory import Contents, Inventory
+
+LATE_SECONDS = 600
+"""How long a renewal may be due: whoever serves looks every few seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    role: str
+    expires: int
+    is_late: bool
+    """It should have been signed again by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, and what to do next."""
+
+    problem: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Times are whole seconds since 1970."""
+
+    at: int
+    release: int
+    expiry: Sequence[Expiry]
+    contents: Contents
+    sources: Sequence[Source]
+    free_bytes: int | None
+    last_backup: int | None
+    findings: Sequence[Finding]
+
+
+def look(inventory: Inventory, release: Release, now: int, reserve_bytes: int) -> Status:
+    """`reserve_bytes` is the free space below which uploads are refused."""
+    late = releases.due(release, now - LATE_SECONDS)
+    files = (release.root, release.targets, release.snapshot, release.timestamp)
+    expiry = [Expiry(file.role, file.expires, file.role in late) for file in files]
+    sources, free = inventory.sources(), inventory.free_bytes()
+    findings = [*_of_roles(expiry, now), *_of_sources(sources, now)]
+    if free is not None and free < reserve_bytes:
+        findings.append(
+            Finding("The disk is nearly full; uploads are refused.", "Free some space, or add some.")
+        )
+    contents, backup = inventory.contents(), inventory.last_backup()
+    return Status(now, release.number, expiry, contents, sources, free, backup, findings)
+
+
+def _of_roles(expiry: Sequence[Expiry], now: int) -> Iterator[Finding]:
+    for one in expiry:
+        if one.expires <= now:
+            yield Finding(
+                f"{one.role} expired at {timestamp(one.expires)}; devices take no update.",
+                "Start `otarium serve`; if it runs, its log says why it does not renew.",
+            )
+        elif one.is_late:
+            yield Finding(
+                f"{one.role} should have been renewed; it expires at {timestamp(one.expires)}.",
+                "Start `otarium serve`; if it runs, its log says why it does not renew.",
+            )
+
+
+def _of_sources(sources: Sequence[Source], now: int) -> Iterator[Finding]:
+    for source in sources:
+        state = source.state(now)
+        if state in (SourceState.FRESH, SourceState.EXPIRING):
+            continue
+        why = source.problem.message if source.problem else "It was not fetched so far."
+        yield Finding(
+            f"The source {source.name} is {state}: {why}",
+            f"`otarium source show {source.name}` tells more, `otarium source refresh {source.name}` "
+            "tries again.",
+        )
