@@ -34,8 +34,8 @@ class Client:
             raise RuntimeError(f"{answer.status} for POST {path}: {content[:300]!r}")
         return content
 
-    def upload(self, name: str, version: str, body: bytes) -> bytes:
-        return self.post(upload_path(name, version), body)
+    def upload(self, name: str, version: str, body: bytes, hardware: str = "docker-compose") -> bytes:
+        return self.post(upload_path(name, version, hardware), body)
 
     def add_reference(self, entry: dict[str, object]) -> bytes:
         return self.post(
@@ -43,8 +43,8 @@ class Client:
         )
 
 
-def upload_path(name: str, version: str) -> str:
-    query = f"name={quote(name)}&version={quote(version)}&hardwareId=docker-compose&targetFormat=BINARY"
+def upload_path(name: str, version: str, hardware: str = "docker-compose") -> str:
+    query = f"name={quote(name)}&version={quote(version)}&hardwareId={hardware}&targetFormat=BINARY"
     return f"/api/v2beta/packages?{query}"
 
 

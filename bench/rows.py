@@ -6,10 +6,11 @@ is signed: what searches and writes, and not what serves metadata, can stand on 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Iterator
 from itertools import islice
 
-from sqlalchemy import Connection, create_engine, insert
+from sqlalchemy import Connection, create_engine, event, insert
 
 from otarium.adapters import listing, migrations, tables
 from otarium.adapters.rows_packages import package_values
@@ -24,7 +25,7 @@ from otarium.domain.names import (
     SourceName,
 )
 from otarium.domain.packages import Content, Package, TargetFormat
-from otarium.domain.shelves import shelf_of
+from otarium.domain.roles import TARGETS
 
 NAMES = 2_000
 KINDS = ("firmware", "application", "bootloader", "configuration", "container")
@@ -66,14 +67,16 @@ def package(number: int, names: int = NAMES) -> Package:
     )
 
 
-def fill(url: str, packages: int, names: int = NAMES, shelf: Callable[[PackageName], str] = shelf_of) -> None:
+def fill(url: str, packages: int, names: int = NAMES) -> None:
     """Make the schema of an empty database and that many packages in it."""
     migrations.upgrade(url)
     engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _hasty)
     made = (package(number, names) for number in range(packages))
     with engine.begin() as connection:
         while some := list(islice(made, AT_ONCE)):
-            connection.execute(insert(tables.packages), list(_rows(connection, some, shelf)))
+            connection.execute(insert(tables.packages), list(_rows(connection, some)))
         counters = {"root": 0, "targets": 0, "snapshot": 0, "timestamp": 0, "kept_bytes": 0}
         row = {"namespace": "default", "created_at": START, "revision": packages, **counters}
         connection.execute(insert(tables.repository), row)
@@ -83,8 +86,12 @@ def fill(url: str, packages: int, names: int = NAMES, shelf: Callable[[PackageNa
     engine.dispose()
 
 
-def _rows(
-    connection: Connection, packages: list[Package], shelf: Callable[[PackageName], str]
-) -> Iterator[dict[str, object]]:
+def _hasty(connection: sqlite3.Connection, _: object) -> None:
+    """Indexes are written in any order, so most of them should fit into memory."""
+    for pragma in ("journal_mode=WAL", "synchronous=OFF", "cache_size=-524288"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _rows(connection: Connection, packages: list[Package]) -> Iterator[dict[str, object]]:
     for one, numbers in zip(packages, numbers_of(connection, packages), strict=True):
-        yield package_values(one, shelf(one.name), one.entry(), numbers)
+        yield package_values(one, TARGETS, one.entry(), numbers)

@@ -18,6 +18,8 @@ from otarium.domain.roles import TARGETS
 
 ROLE_BYTES = 5_000_000
 """No role file grows beyond this, which is the least that any client accepts (python-tuf, tuf-js)."""
+WARNING_BYTES = ROLE_BYTES * 3 // 4
+"""From here on an operator is told that targets.json is about to be full."""
 OPEN_BYTES = 4_000_000
 """A page takes new packages up to here; the rest is left for edits."""
 

@@ -4,6 +4,7 @@
 goes, and what cannot be published because devices would not find it, are applied here.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from otarium.domain.release import RoleKeys
 from otarium.domain.roles import TARGETS
 from otarium.domain.shelves import (
     ROLE_BYTES,
+    WARNING_BYTES,
     Shelf,
     ShelfLimits,
     delegations,
@@ -23,6 +25,8 @@ from otarium.domain.shelves import (
 )
 from otarium.domain.sources import SOURCES
 from otarium.services.ports import Transaction
+
+log = logging.getLogger(__name__)
 
 Signs = frozenset[str]
 """The roles that a change makes it necessary to sign."""
@@ -43,6 +47,10 @@ class Shelving:
             top = tx.shelves.get(TARGETS)
             if self._limits.flat:
                 _require_flat_room(top, size)
+                if top.bytes < WARNING_BYTES <= top.bytes + size:
+                    log.warning(
+                        "targets.json has about %d bytes; clients read %d", top.bytes + size, ROLE_BYTES
+                    )
             if self._limits.flat or top.has_room(size, self._limits.first):
                 tx.shelves.count(TARGETS, 1, size)
                 return TARGETS, frozenset({TARGETS})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from otarium.domain import release as releases
 from otarium.domain.packages import timestamp
 from otarium.domain.release import Release
+from otarium.domain.shelves import ROLE_BYTES, WARNING_BYTES
 from otarium.domain.sources import Source, SourceState
 from otarium.services.inventory import Contents, Inventory
 
@@ -49,7 +50,7 @@ def look(inventory: Inventory, release: Release, now: int, reserve_bytes: int) -
     files = (release.root, release.targets, release.snapshot, release.timestamp)
     expiry = [Expiry(file.role, file.expires, file.role in late) for file in files]
     sources, free = inventory.sources(), inventory.free_bytes()
-    findings = [*_of_roles(expiry, now), *_of_sources(sources, now)]
+    findings = [*_of_roles(expiry, now), *_of_targets(release), *_of_sources(sources, now)]
     if free is not None and free < reserve_bytes:
         findings.append(
             Finding("The disk is nearly full; uploads are refused.", "Free some space, or add some.")
@@ -70,6 +71,15 @@ def _of_roles(expiry: Sequence[Expiry], now: int) -> Iterator[Finding]:
                 f"{one.role} should have been renewed; it expires at {timestamp(one.expires)}.",
                 "Start `otarium serve`; if it runs, its log says why it does not renew.",
             )
+
+
+def _of_targets(release: Release) -> Iterator[Finding]:
+    size = max(release.targets.uptane.length, release.targets.tuf.length)
+    if size >= WARNING_BYTES:
+        yield Finding(
+            f"targets.json has {size} bytes; clients read at most {ROLE_BYTES}.",
+            "Delete packages, or let them move onto shelves with OTARIUM_LAYOUT=shelves.",
+        )
 
 
 def _of_sources(sources: Sequence[Source], now: int) -> Iterator[Finding]:

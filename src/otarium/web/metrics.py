@@ -16,6 +16,7 @@ from otarium import __version__
 from otarium.domain.access import Actor
 from otarium.domain.errors import Refusal
 from otarium.domain.release import Release
+from otarium.domain.shelves import ROLE_BYTES
 from otarium.domain.sources import Source, SourceState
 from otarium.services.inventory import Contents, Inventory
 from otarium.web.context import Web
@@ -85,7 +86,13 @@ def _release(release: Release) -> list[GaugeMetricFamily]:
     )
     for file in (release.root, release.targets, release.snapshot, release.timestamp):
         expiry.add_metric([file.role], file.expires)
-    return [_gauge("otarium_release", "Number of the newest release", {}, release.number), expiry]
+    largest = max(release.targets.uptane.length, release.targets.tuf.length)
+    return [
+        _gauge("otarium_release", "Number of the newest release", {}, release.number),
+        expiry,
+        _gauge("otarium_targets_bytes", "Size of targets.json, in the larger dialect", {}, largest),
+        _gauge("otarium_targets_limit_bytes", "The largest that all clients read", {}, ROLE_BYTES),
+    ]
 
 
 def _contents(contents: Contents) -> list[GaugeMetricFamily]:

@@ -1,0 +1,94 @@
+"""Publishing as a repository grows to 1,000,000 packages of 2,000 names, and what a device downloads then.
+
+One client, one upload at a time, each of another name. Durable commits of the same database on the same file
+system are measured beside it. A proxy counts what clients download to verify one package out of a million.
+"""
+
+import random
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from bench import quiet, rows, shelved
+from bench.clients import Client
+from bench.counting import Counted, counting
+from bench.figures import Figure
+from bench.ground import Ground
+from bench.publish import BODY, commit_rate
+from device.external import HARDWARE, JUDGES, client
+from harness import Server, running_server
+
+SIZES = {0: 15, 1_000: 15, 10_000: 15, 100_000: None, 1_000_000: 30}
+"""Packages, and the milliseconds that a publication may take there."""
+UPLOADS = 60
+FIRST_CONTACT, LATER_VERSION = 600_000, 350_000
+PATIENCE = 20.0
+
+
+def run(ground: Ground) -> list[Figure]:
+    figures = []
+    for packages, limit in SIZES.items():
+        data_dir = ground.directory / f"large-{packages}"
+        shelved.make(data_dir, packages)
+        with running_server(data_dir, workers=1) as server:
+            quiet.wait(PATIENCE)
+            seconds = sorted(one_at_a_time(server, packages))
+            title = f"publish at {packages:,} packages"
+            figures.append(Figure(f"{title}, median", median(seconds) * 1000, "ms", at_most=limit))
+            figures.append(Figure(f"{title}, 9 of 10 within", seconds[len(seconds) * 9 // 10] * 1000, "ms"))
+            if packages == max(SIZES):
+                figures += downloads(server)
+        shutil.rmtree(data_dir)
+        commits = commit_rate(ground.directory / "commits.sqlite")
+        figures.append(Figure("durable SQLite commits, beside", commits, "commits/s"))
+    return figures
+
+
+def one_at_a_time(server: Server, packages: int) -> list[float]:
+    """Seconds of each upload; the first ones, which may move names onto shelves, are not counted."""
+    chance, seconds = random.Random(packages), []
+    with Client(server) as one:
+        for number in range(UPLOADS + 5):
+            name = rows.package(chance.randrange(rows.NAMES)).name
+            started = time.perf_counter()
+            one.upload(name, f"9.{number}", f"{packages} {number}".encode().ljust(BODY, b"."))
+            seconds.append(time.perf_counter() - started)
+    return seconds[5:]
+
+
+def downloads(server: Server) -> list[Figure]:
+    """What each client downloads of metadata: at first contact, and for a later version of the same name."""
+    figures = []
+    with counting(server.port) as counted, Client(server) as publisher:
+        for judge in JUDGES:
+            name = rows.package(7).name
+            publisher.upload(name, f"1-{judge}", judge.encode(), HARDWARE)
+            with tempfile.TemporaryDirectory() as state:
+                seen = Server(server.data_dir, int(counted.url.rpartition(":")[2]))
+                device = client(judge, seen, Path(state))
+                figures += _followed(
+                    device, judge, counted, f"{name}-1-{judge}", FIRST_CONTACT, "first contact"
+                )
+                publisher.upload(name, f"2-{judge}", judge.encode() * 2, HARDWARE)
+                figures += _followed(
+                    device, judge, counted, f"{name}-2-{judge}", LATER_VERSION, "later version"
+                )
+    return figures
+
+
+def _followed(
+    device: object, judge: str, counted: Counted, package_id: str, limit: int, what: str
+) -> list[Figure]:
+    counted.start()
+    started = time.perf_counter()
+    found = device.follow(package_id)  # type: ignore[attr-defined]
+    seconds = time.perf_counter() - started
+    if package_id not in found:
+        raise RuntimeError(f"{judge} does not find {package_id}")
+    title = f"{judge}, {what} among a million"
+    return [
+        Figure(f"{title}: metadata", counted.metadata, "bytes", at_most=limit),
+        Figure(f"{title}: time", seconds, "s"),
+    ]
