@@ -34,13 +34,14 @@ async def metrics(web: Web, device: Actor | None) -> Response[bytes]:
 def _text(web: Web) -> bytes:
     web.meters.tell_device_requests()
     collected = [_gauge("otarium_info", "The version of the server", {"version": __version__}, 1)]
-    collected += _release(web.metadata.current)
     try:
+        web.metadata.refresh()
         collected += _sources(web.inventory.sources(), web.now())
         collected += _contents(web.contents())
         up = 1
     except Refusal:
         up = 0
+    collected += _release(web.metadata.current)
     collected.append(_gauge("otarium_catalog_up", "1 while the catalog can be read", {}, up))
     free = web.inventory.free_bytes()
     if free is not None:
