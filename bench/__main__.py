@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import page, publish, search, sources, timestamp, upload
+from bench import large, page, publish, search, sources, timestamp, upload
 from bench.figures import Figure, table
 from bench.ground import Ground, MissingTool
 
 BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "upload": upload.run,
     "publish": publish.run,
+    "large": large.run,
     "timestamp": timestamp.run,
     "page": page.run,
     "search": search.run,

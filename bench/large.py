@@ -4,6 +4,7 @@ One client, one upload at a time, each of another name. Durable commits of the s
 system are measured beside it. A proxy counts what clients download to verify one package out of a million.
 """
 
+import os
 import random
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from bench.figures import Figure
 from bench.ground import Ground
 from bench.publish import BODY, commit_rate
 from device.external import HARDWARE, JUDGES, client
-from harness import Server, running_server
+from harness import Server, http, running_server
 
 SIZES = {0: 15, 1_000: 15, 10_000: 15, 100_000: None, 1_000_000: 30}
 """Packages, and the milliseconds that a publication may take there."""
@@ -53,7 +54,7 @@ def one_at_a_time(server: Server, packages: int) -> list[float]:
         for number in range(UPLOADS + 5):
             name = rows.package(chance.randrange(rows.NAMES)).name
             started = time.perf_counter()
-            one.upload(name, f"9.{number}", f"{packages} {number}".encode().ljust(BODY, b"."))
+            one.upload(name, f"9.{number}.{time.time_ns()}", os.urandom(BODY))
             seconds.append(time.perf_counter() - started)
     return seconds[5:]
 
@@ -61,21 +62,31 @@ def one_at_a_time(server: Server, packages: int) -> list[float]:
 def downloads(server: Server) -> list[Figure]:
     """What each client downloads of metadata: at first contact, and for a later version of the same name."""
     figures = []
+    name = _with_room_on_a_full_page(server)
     with counting(server.port) as counted, Client(server) as publisher:
         for judge in JUDGES:
-            name = rows.package(7).name
-            publisher.upload(name, f"1-{judge}", judge.encode(), HARDWARE)
+            first, later = (f"{number}-{judge}-{time.time_ns()}" for number in (1, 2))
+            publisher.upload(name, first, first.encode(), HARDWARE)
             with tempfile.TemporaryDirectory() as state:
                 seen = Server(server.data_dir, int(counted.url.rpartition(":")[2]))
                 device = client(judge, seen, Path(state))
                 figures += _followed(
-                    device, judge, counted, f"{name}-1-{judge}", FIRST_CONTACT, "first contact"
+                    device, judge, counted, f"{name}-{first}", FIRST_CONTACT, "first contact"
                 )
-                publisher.upload(name, f"2-{judge}", judge.encode() * 2, HARDWARE)
+                publisher.upload(name, later, later.encode(), HARDWARE)
                 figures += _followed(
-                    device, judge, counted, f"{name}-2-{judge}", LATER_VERSION, "later version"
+                    device, judge, counted, f"{name}-{later}", LATER_VERSION, "later version"
                 )
     return figures
+
+
+def _with_room_on_a_full_page(server: Server) -> str:
+    """A name whose page is as large as pages get, which takes a few more versions for each client."""
+    for turn in range(3 * len(JUDGES)):
+        found = http(server, "DELETE", f"/api/v2beta/packages/{rows.package(7 + turn * rows.NAMES).id}")
+        if found.status != 200:
+            raise RuntimeError(f"{found.status}: {found.body[:300]!r}")
+    return rows.package(7).name
 
 
 def _followed(

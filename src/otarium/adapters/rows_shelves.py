@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
 
 from otarium.adapters import tables
 from otarium.adapters.rows_packages import ENTRY, entry_of
@@ -73,7 +73,7 @@ class ShelfRows:
         self._connection.execute(_COUNT, {"of": role, "more_targets": targets, "more_bytes": size})
 
     def entries(self, role: str) -> Sequence[Entry]:
-        return [entry_of(row) for row in self._connection.execute(_ENTRIES, {"shelf": role})]
+        return [entry_of(row) for row in self._connection.execute(_ENTRIES, {"shelf": role}).all()]
 
     def placed(self, *, delegated: bool) -> Iterator[tuple[PackageName, PackageId, int]]:
         size = func.length(_P.c.entry_uptane) + 1
@@ -97,16 +97,29 @@ class ShelfRows:
         pages = select(_S.c.role, _S.c.first, _S.c.page).where(_DELEGATED)
         if names is not None:
             pages = pages.where(_S.c.first.in_(on))
-        return [NamedShelf(*row, on.get(row.first, [])) for row in self._connection.execute(pages)]
+        return [
+            NamedShelf(role, first, page, on.get(first, []))
+            for role, first, page in self._connection.execute(pages).all()
+        ]
 
     def _assigned(self, names: Sequence[str] | None) -> Iterator[tuple[str, str]]:
         every = select(_N.c.name, _N.c.shelf).order_by(_N.c.name)
         if names is None:
-            yield from map(tuple, self._connection.execute(every))
+            yield from map(tuple, self._connection.execute(every).all())
             return
         for start in range(0, len(names), _ASKED_AT_ONCE):
             some = names[start : start + _ASKED_AT_ONCE]
             yield from map(tuple, self._connection.execute(every.where(_N.c.name.in_(some))))
+
+    def mates(self, name: PackageName) -> Sequence[PackageName]:
+        shelf = select(_N.c.shelf).where(_N.c.name == name).scalar_subquery()
+        found = self._connection.execute(select(_N.c.name).where(_N.c.shelf == shelf))
+        return [PackageName(one) for one in found.scalars()]
+
+    def extend(self, names: Sequence[PackageName]) -> bool:
+        """`.` comes after `-`, with nothing between."""
+        ranges = [and_(_N.c.name > f"{name}-", _N.c.name < f"{name}.") for name in names]
+        return bool(ranges) and bool(self._connection.execute(select(exists().where(or_(*ranges)))).scalar())
 
     def ids(self, name: PackageName) -> Sequence[PackageId]:
         of_name = select(_P.c.package_id).where(_P.c.name == name, _OWN)

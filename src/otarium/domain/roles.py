@@ -111,26 +111,35 @@ def targets(
     header: Header, entries: Sequence[Entry], sign: Sign, delegations: Delegations | None = None
 ) -> RoleFile:
     """`entries` in the order of their ids; their bytes are joined, never decoded."""
-    delegated = delegations or {}
     tufs = [entry.tuf for entry in entries]
     inner = b",".join(tufs)
 
     def joined(forms: list[bytes]) -> bytes:
         return inner if forms == tufs else b",".join(forms)
 
-    def signed(dialect: Dialect, forms: list[bytes], encode: Callable[[object], bytes]) -> bytes:
-        stated = delegated.get(dialect)
-        before = b'"delegations":' + encode(stated) + b"," if stated else b""
+    def signed(dialect: Dialect, forms: list[bytes], stated: bytes) -> bytes:
+        before = b'"delegations":' + stated + b"," if stated else b""
         return _signed(dialect, header, b'"targets":{', joined(forms), before)
 
-    uptane = signed(Dialect.UPTANE, [entry.uptane for entry in entries], canonical.uptane)
-    olpc = signed(Dialect.TUF, [entry.olpc for entry in entries], canonical.olpc)
-    served = signed(Dialect.TUF, tufs, canonical.tuf)
+    stated = _stated(delegations or {})
+    uptane = signed(Dialect.UPTANE, [entry.uptane for entry in entries], stated.uptane)
+    olpc = signed(Dialect.TUF, [entry.olpc for entry in entries], stated.olpc)
+    served = signed(Dialect.TUF, tufs, stated.tuf)
     return _file(
         header,
         _envelope(Dialect.UPTANE, sign(TARGETS, uptane), uptane),
         _envelope(Dialect.TUF, sign(TARGETS, olpc), served),
     )
+
+
+def _stated(delegations: Delegations) -> Entry:
+    """The `delegations` member in the three canonical forms, empty where there is none. There may be
+    thousands of roles in it, so what is the same is made once."""
+    ours, theirs = delegations.get(Dialect.UPTANE), delegations.get(Dialect.TUF)
+    tuf = canonical.tuf(theirs) if theirs else b""
+    same = ours == theirs and tuf.isascii() and b"\x7f" not in tuf
+    uptane = tuf if same else canonical.uptane(ours) if ours else b""
+    return Entry(uptane, tuf, canonical.unescape_controls(tuf))
 
 
 @dataclass(frozen=True, slots=True)

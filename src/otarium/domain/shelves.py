@@ -24,7 +24,10 @@ OPEN_BYTES = 4_000_000
 """A page takes new packages up to here; the rest is left for edits."""
 
 _DELEGATED = re.compile(r"p-[0-9a-f]+")
-_BRACKETED = frozenset("*?[]()}#")
+_SPECIAL = re.compile(r"[*?\[\](){}#!\\]")
+_BRACKETED = re.compile(r"[*?\[\]()}#\\]")
+_INEXACT = re.compile(r"\{|(?:^|(?<=/))!")
+"""minimatch expands braces even in brackets, and takes a `!` that begins a segment for a negation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +76,18 @@ def size_of(entry: Entry) -> int:
 def pattern_of(name: PackageName) -> str:
     """The path pattern of a name's packages: the same text, with the same meaning, for fnmatch(3), for
     Python's fnmatch and for minimatch. Where they have no common escape `?` matches a little more."""
-    return "/".join(map(_escaped, name.split("/"))) + "-*"
+    if _SPECIAL.search(name) is None:
+        return f"{name}-*"
+    return _INEXACT.sub("?", _BRACKETED.sub(_bracketed, name)) + "-*"
+
+
+def _bracketed(special: re.Match[str]) -> str:
+    return "[\\\\]" if special[0] == "\\" else f"[{special[0]}]"
 
 
 def is_exact(name: PackageName) -> bool:
     """Whether the pattern of a name matches nothing but what starts with the name and a hyphen."""
-    return "?" not in pattern_of(name).replace("[?]", "")
-
-
-def _escaped(segment: str) -> str:
-    """minimatch expands braces even in brackets, and takes a leading `!` for a negation."""
-
-    def escape(char: str) -> str:
-        if char in _BRACKETED:
-            return f"[{char}]"
-        return {"\\": "[\\\\]", "{": "?"}.get(char, char)
-
-    escaped = "".join(map(escape, segment))
-    return "?" + escaped[1:] if escaped.startswith("!") else escaped
+    return _INEXACT.search(name) is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,14 @@ class Shelves(Protocol):
         """The delegated pages with their names; of `names` alone where they are given."""
         ...
 
+    def mates(self, name: PackageName) -> Sequence[PackageName]:
+        """All names on the shelf of this one."""
+        ...
+
+    def extend(self, names: Sequence[PackageName]) -> bool:
+        """Whether another name starts with one of these and a hyphen."""
+        ...
+
     def ids(self, name: PackageName) -> Sequence[PackageId]:
         """The packages of a name."""
         ...

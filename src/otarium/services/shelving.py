@@ -20,6 +20,7 @@ from otarium.domain.shelves import (
     Shelf,
     ShelfLimits,
     delegations,
+    is_exact,
     role_of,
     size_of,
 )
@@ -58,7 +59,7 @@ class Shelving:
         else:
             signs = Signs()
         role, opened = self._place(tx, name, size)
-        require_findable(tx, [name] if opened else [], [package_id])
+        require_findable(tx, tx.shelves.mates(name) if opened else [], [package_id])
         return role, signs | {role, TARGETS} if opened else signs | {role}
 
     def resize(
@@ -154,14 +155,11 @@ def require_findable(
     all, or the sources are others), `ids` new packages. Raises Conflict."""
     if tx.shelves.opened() + SOURCES <= MOST_MATCHING:
         return
-    known = changed is not None and not changed
-    near = tx.shelves.named(name for one in ids for name in prefixes(one)) if known else tx.shelves.named()
-    if known and len(near) + SOURCES <= MOST_MATCHING:
+    if changed is not None and _is_roomy(tx, changed, ids):
         return
     sources = [source.delegation.paths for source in tx.sources.every() if source.removed_at is None]
-    crowding = Crowding(near, sources)
-    suspects = () if known else crowding.suspects(changed)
-    looked_at = [*ids, *(one for name in suspects for one in tx.shelves.ids(name))]
+    crowding = Crowding(tx.shelves.named(), sources)
+    looked_at = [*ids, *(one for name in crowding.suspects(changed) for one in tx.shelves.ids(name))]
     found = crowded(crowding, looked_at)
     if found:
         worst = max(found, key=lambda one: found[one])
@@ -171,6 +169,15 @@ def require_findable(
             "Use another name, or sources with narrower patterns.",
             cause=sorted(found)[:10],
         )
+
+
+def _is_roomy(tx: Transaction, changed: Sequence[PackageName], ids: Sequence[PackageId]) -> bool:
+    """Whether it can be told without looking at all names. Only names that a text begins with match it, and
+    those that begin with a changed name where there are such."""
+    begun = [text for one in (*changed, *ids) for text in prefixes(one)]
+    if len(tx.shelves.named([*begun, *changed])) + SOURCES > MOST_MATCHING:
+        return False
+    return all(is_exact(name) for name in changed) and not tx.shelves.extend(changed)
 
 
 def _require_flat_room(top: Shelf, size: int) -> None:
