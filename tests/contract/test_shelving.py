@@ -223,10 +223,11 @@ def test_shelves_are_due_at_half_of_their_life_oldest_first(growing: Growing) ->
         assert tx.shelves.due(1000, 2) == ["p-0002", "p-0001"]
 
 
-def test_names_are_asked_for_in_any_number(growing: Growing) -> None:
-    shelf = growing(first=1)
-    shelf.put("a-1", "b-1")
+def test_pages_are_those_of_shelves_that_names_stand_on(growing: Growing) -> None:
+    shelf = growing(first=1, own=2, page=1)
+    shelf.put("a-1", "b-1", "a-2", "c-1")
     with shelf.catalog.read() as tx:
-        named = tx.shelves.named([*(f"none{n}" for n in range(1200)), "b"])
-        assert [(page.role, page.names) for page in named] == [("p-0002", ["b"])]
-        assert tx.shelves.ids(PackageName("a")) == ["a-1"]
+        assert tx.shelves.mates(PackageName("c")) == ["b", "c"]
+        assert [tx.shelves.pages_of(names) for names in ([], ["none"], ["a"], ["b", "c"])] == [0, 0, 2, 2]
+        assert tx.shelves.pages_of([*(f"none{n}" for n in range(1200)), "a", "b"]) == 4
+        assert tx.shelves.ids(PackageName("a")) == ["a-1", "a-2"]

@@ -60,7 +60,9 @@ class SqliteCatalog:
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                yield SqlTransaction(connection)
+                transaction = SqlTransaction(connection)
+                yield transaction
+                transaction.settle()
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
                 _rollback(connection)

@@ -61,7 +61,9 @@ class PostgresCatalog:
                 if not durable:
                     connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 connection.exec_driver_sql("SELECT namespace FROM repository FOR UPDATE")
-                yield SqlTransaction(connection)
+                transaction = SqlTransaction(connection)
+                yield transaction
+                transaction.settle()
                 connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
                 connection.exec_driver_sql("COMMIT")
             except BaseException:

@@ -73,6 +73,8 @@ _ADD = insert(_P).returning(_P.c.pk)
 class PackageRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._touched: list[listing.Key] = []
+        self._fresh: dict[int, words.Numbers] = {}
 
     def revision(self) -> int:
         return int(self._connection.execute(_REVISION).scalar_one())
@@ -97,22 +99,32 @@ class PackageRows:
         [numbers] = words.numbers_of(self._connection, [package])
         values = package_values(package, shelf, entry, numbers)
         pk = self._connection.execute(_ADD, values).scalar_one()
-        listing.renew(self._connection, [key_of(package)], {pk: numbers})
+        self._touch(package, {pk: numbers})
 
     def replace(self, package: Package, entry: Entry) -> None:
         of_package = and_(_P.c.package_id == package.id, _OWN)
         [numbers] = words.numbers_of(self._connection, [package])
         changed = update(_P).where(of_package).values(**_mutable(package, entry, numbers)).returning(_P.c.pk)
         pk = self._connection.execute(changed).scalar_one()
-        listing.renew(self._connection, [key_of(package)], {pk: numbers})
+        self._touch(package, {pk: numbers})
 
     def remove(self, package: Package, revision: int, at: int) -> None:
         of_package = and_(_P.c.package_id == package.id, _OWN)
         shelf = self._connection.execute(select(_P.c.shelf).where(of_package)).scalar_one()
         self._connection.execute(delete(_P).where(of_package))
-        listing.renew(self._connection, [key_of(package)], {})
+        self._touch(package, {})
         remembered = {"package_id": package.id, "shelf": shelf, "deleted_at": at, "revision": revision}
         self._connection.execute(insert(_D).values(**remembered, **_content_values(package.content)))
+
+    def _touch(self, package: Package, numbers: Mapping[int, words.Numbers]) -> None:
+        self._touched.append(key_of(package))
+        self._fresh |= numbers
+
+    def settle(self) -> None:
+        """Bring what searches read up to date: once for all changes, which are mostly in one block."""
+        if self._touched:
+            listing.renew(self._connection, self._touched, self._fresh)
+            self._touched, self._fresh = [], {}
 
     def deleted(self, package_id: PackageId) -> Deleted | None:
         row = self._connection.execute(_DELETED_BY_ID, {"id": package_id}).first()
@@ -132,9 +144,11 @@ class PackageRows:
         return package_of(row) if row else None
 
     def search(self, query: PackageQuery) -> Page:
+        self.settle()
         return search.page(self._connection, query)
 
     def count(self, query: PackageQuery) -> tuple[int, Cursor]:
+        self.settle()
         return search.count(self._connection, query)
 
     def chunk(self, query: PackageQuery, cursor: Cursor, skip: int, size: int) -> tuple[list[Listed], Cursor]:

@@ -35,7 +35,10 @@ _ENTRIES = select(*ENTRY).where(_P.c.shelf == bindparam("shelf"), _OWN).order_by
 _HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
 _MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
 _SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
-_ASKED_AT_ONCE = 500
+_EVERY_NAME = select(_N.c.name, _N.c.shelf).order_by(_N.c.name)
+_EVERY_PAGE = select(_S.c.role, _S.c.first, _S.c.page).where(_DELEGATED)
+_SHELVES_OF = select(_N.c.shelf).where(_N.c.name.in_(bindparam("names", expanding=True)))
+_PAGES_OF = select(func.count()).select_from(_S).where(_S.c.first.in_(_SHELVES_OF))
 
 
 class ShelfRows:
@@ -90,26 +93,16 @@ class ShelfRows:
     def holding(self, package_id: PackageId) -> str:
         return str(self._connection.execute(_HOLDING, {"id": package_id}).scalar_one())
 
-    def named(self, names: Iterable[str] | None = None) -> Sequence[NamedShelf]:
+    def named(self) -> Sequence[NamedShelf]:
         on: dict[str, list[PackageName]] = {}
-        for name, shelf in self._assigned(None if names is None else sorted(set(names))):
+        for name, shelf in self._connection.execute(_EVERY_NAME).all():
             on.setdefault(shelf, []).append(PackageName(name))
-        pages = select(_S.c.role, _S.c.first, _S.c.page).where(_DELEGATED)
-        if names is not None:
-            pages = pages.where(_S.c.first.in_(on))
-        return [
-            NamedShelf(role, first, page, on.get(first, []))
-            for role, first, page in self._connection.execute(pages).all()
-        ]
+        pages = self._connection.execute(_EVERY_PAGE).all()
+        return [NamedShelf(role, first, page, on.get(first, [])) for role, first, page in pages]
 
-    def _assigned(self, names: Sequence[str] | None) -> Iterator[tuple[str, str]]:
-        every = select(_N.c.name, _N.c.shelf).order_by(_N.c.name)
-        if names is None:
-            yield from map(tuple, self._connection.execute(every).all())
-            return
-        for start in range(0, len(names), _ASKED_AT_ONCE):
-            some = names[start : start + _ASKED_AT_ONCE]
-            yield from map(tuple, self._connection.execute(every.where(_N.c.name.in_(some))))
+    def pages_of(self, names: Iterable[str]) -> int:
+        """A name or what begins one has few hyphens, and an id at most as many as it has characters."""
+        return int(self._connection.execute(_PAGES_OF, {"names": sorted(set(names))}).scalar_one())
 
     def mates(self, name: PackageName) -> Sequence[PackageName]:
         shelf = select(_N.c.shelf).where(_N.c.name == name).scalar_subquery()

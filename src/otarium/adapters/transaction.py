@@ -35,6 +35,10 @@ class SqlTransaction:
         self._connection.execute(row)
         self.shelves.open(Shelf(TARGETS, TARGETS))
 
+    def settle(self) -> None:
+        """What is done once for all changes; call it before the commit."""
+        self.packages.settle()
+
     def probe(self) -> None:
         same = tables.repository.c.revision
         self._connection.execute(update(tables.repository).values(revision=same))

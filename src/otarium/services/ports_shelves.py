@@ -54,8 +54,12 @@ class Shelves(Protocol):
         """The page on which a package is."""
         ...
 
-    def named(self, names: Iterable[str] | None = None) -> Sequence[NamedShelf]:
-        """The delegated pages with their names; of `names` alone where they are given."""
+    def named(self) -> Sequence[NamedShelf]:
+        """The delegated pages with their names."""
+        ...
+
+    def pages_of(self, names: Iterable[str]) -> int:
+        """How many pages the shelves have that these names stand on; names that stand nowhere are none."""
         ...
 
     def mates(self, name: PackageName) -> Sequence[PackageName]:

@@ -43,24 +43,25 @@ class Shelving:
         self, tx: Transaction, name: PackageName, package_id: PackageId, entry: Entry
     ) -> tuple[str, Signs]:
         """The page for a new package, counted as there. Raises Conflict, or TooLarge for a flat layout."""
-        size = size_of(entry)
-        if not tx.shelves.opened() or self._limits.flat:
-            top = tx.shelves.get(TARGETS)
-            if self._limits.flat:
-                _require_flat_room(top, size)
-                if top.bytes < WARNING_BYTES <= top.bytes + size:
-                    log.warning(
-                        "targets.json has about %d bytes; clients read %d", top.bytes + size, ROLE_BYTES
-                    )
-            if self._limits.flat or top.has_room(size, self._limits.first):
+        size, signs = size_of(entry), Signs()
+        if self._limits.flat or tx.shelves.newest_page(name) is None:
+            if self._fits_on_top(tx, size):
                 tx.shelves.count(TARGETS, 1, size)
                 return TARGETS, frozenset({TARGETS})
             signs = self.spread(tx)
-        else:
-            signs = Signs()
         role, opened = self._place(tx, name, size)
         require_findable(tx, tx.shelves.mates(name) if opened else [], [package_id])
         return role, signs | {role, TARGETS} if opened else signs | {role}
+
+    def _fits_on_top(self, tx: Transaction, size: int) -> bool:
+        """Whether a package goes into targets.json. Raises TooLarge for a flat layout that is full."""
+        top = tx.shelves.get(TARGETS)
+        if not self._limits.flat:
+            return not tx.shelves.opened() and top.has_room(size, self._limits.first)
+        _require_flat_room(top, size)
+        if top.bytes < WARNING_BYTES <= top.bytes + size:
+            log.warning("targets.json has about %d bytes; clients read %d", top.bytes + size, ROLE_BYTES)
+        return True
 
     def resize(
         self, tx: Transaction, name: PackageName, package_id: PackageId, old: Entry, new: Entry
@@ -99,7 +100,9 @@ class Shelving:
         return frozenset() if not top.targets or (fits and not tx.shelves.opened()) else self.spread(tx)
 
     def spread(self, tx: Transaction) -> Signs:
-        """Move all packages off targets.json."""
+        """Move all packages off targets.json, if there are any."""
+        if not tx.shelves.get(TARGETS).targets:
+            return Signs()
         moved: dict[PackageId, str] = {}
         for name, package_id, size in list(tx.shelves.placed(delegated=False)):
             moved[package_id], _ = self._place(tx, name, size)
@@ -153,8 +156,6 @@ def require_findable(
 ) -> None:
     """Refuse what would hide a package from TUF clients: `changed` are names whose patterns are new (None:
     all, or the sources are others), `ids` new packages. Raises Conflict."""
-    if tx.shelves.opened() + SOURCES <= MOST_MATCHING:
-        return
     if changed is not None and _is_roomy(tx, changed, ids):
         return
     sources = [source.delegation.paths for source in tx.sources.every() if source.removed_at is None]
@@ -175,7 +176,7 @@ def _is_roomy(tx: Transaction, changed: Sequence[PackageName], ids: Sequence[Pac
     """Whether it can be told without looking at all names. Only names that a text begins with match it, and
     those that begin with a changed name where there are such."""
     begun = [text for one in (*changed, *ids) for text in prefixes(one)]
-    if len(tx.shelves.named([*begun, *changed])) + SOURCES > MOST_MATCHING:
+    if tx.shelves.pages_of([*begun, *changed]) + SOURCES > MOST_MATCHING:
         return False
     return all(is_exact(name) for name in changed) and not tx.shelves.extend(changed)
 
