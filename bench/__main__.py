@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import large, page, publish, search, sources, timestamp, upload
+from bench import download, large, page, publish, search, sources, timestamp, upload
 from bench.figures import Figure, table
 from bench.ground import Ground, MissingTool
 
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "upload": upload.run,
     "publish": publish.run,
     "large": large.run,
+    "download": download.run,
     "timestamp": timestamp.run,
     "page": page.run,
     "search": search.run,

@@ -27,7 +27,7 @@ def catalog(settings: Settings) -> "SqliteCatalog | PostgresCatalog":
 def blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":
     storage = settings.storage
     if storage.blobs_url is None or not storage.has_object_store:
-        return FileBlobStore(storage.blobs)
+        return FileBlobStore(storage.blobs, by_proxy=storage.downloads == "nginx")
     from otarium.adapters.blobs_objects import ObjectBlobStore
 
     return ObjectBlobStore(storage.blobs_url, links=storage.downloads == "links")

@@ -26,8 +26,11 @@ class StorageSettings(BaseSettings):
     data_dir: Path = Field(default=Path("otarium-data"), description="OTARIUM_DATA_DIR")
     master_key_file: Path | None = Field(default=None, description="OTARIUM_MASTER_KEY_FILE")
     blobs_url: str | None = Field(default=None, description="OTARIUM_BLOBS_URL")
-    downloads: Literal["proxied", "links"] = Field(default="proxied", description="OTARIUM_DOWNLOADS")
-    """How devices get bytes out of an object store: through this server, or by links that expire."""
+    downloads: Literal["proxied", "links", "nginx"] = Field(
+        default="proxied", description="OTARIUM_DOWNLOADS"
+    )
+    """How devices get bytes: through this server; out of an object store by links that expire; out of a
+    directory by the nginx in front."""
     database_url: SecretStr | None = Field(default=None, description="OTARIUM_DATABASE_URL")
 
     @property
@@ -74,6 +77,14 @@ class StorageSettings(BaseSettings):
     @property
     def has_object_store(self) -> bool:
         return self.blobs_url is not None and not self.blobs_url.startswith("file://")
+
+    @model_validator(mode="after")
+    def _downloads_fit_the_store(self) -> "StorageSettings":
+        needs = {"links": True, "nginx": False}.get(self.downloads)
+        if needs is not None and needs != self.has_object_store:
+            kind = "an object store (OTARIUM_BLOBS_URL)" if needs else "blobs in a directory"
+            raise ValueError(f"OTARIUM_DOWNLOADS={self.downloads} needs {kind}")
+        return self
 
     @field_validator("blobs_url")
     @classmethod

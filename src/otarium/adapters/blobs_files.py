@@ -19,14 +19,19 @@ from types import TracebackType
 from otarium.domain.errors import StorageFull, Unavailable
 from otarium.domain.names import Sha256
 
+PROXY_PATH = "/otarium-blobs"
+"""Where the proxy in front finds the directory `sha256`, for itself alone."""
 _LOCKED_WITHIN = 5.0
 _WRITEBACK_BYTES = 16 * 1024 * 1024
 
 
 class FileBlobStore:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, by_proxy: bool = False) -> None:
+        """`by_proxy`: the proxy in front sends the bytes, as a member of the group that owns them."""
         self._root = directory / "sha256"
         self._staging = directory / "staging"
+        self._by_proxy = by_proxy
+        self.mode = 0o640 if by_proxy else 0o600
 
     def prepare(self) -> None:
         """Make the directories and clear what a crash left in staging. Call with nobody else running."""
@@ -35,6 +40,9 @@ class FileBlobStore:
         self._staging.mkdir(mode=0o700)
         for first in range(256):
             (self._root / f"{first:02x}").mkdir(exist_ok=True, mode=0o700)
+        if self._by_proxy:
+            for path in (self._root.parent, self._root, *self._root.iterdir()):
+                path.chmod(0o750)
 
     def clear_abandoned(self) -> None:
         """Remove what is staged by workers that were killed: nobody holds its lock any more. What was made
@@ -63,7 +71,7 @@ class FileBlobStore:
             return None
 
     def link_to(self, sha256: Sha256) -> str | None:
-        return None
+        return f"{PROXY_PATH}/{sha256[:2]}/{sha256}" if self._by_proxy and self.exists(sha256) else None
 
     def delete(self, sha256: Sha256) -> None:
         self.path(sha256).unlink(missing_ok=True)
@@ -113,6 +121,7 @@ class FileStagedBlob:
         self._store = store
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.fchmod(self._file, store.mode)  # whatever the umask is
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._hash = hashlib.sha256()
         self._length = 0

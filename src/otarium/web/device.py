@@ -22,7 +22,7 @@ from otarium.services.downloads import require_bytes
 from otarium.web import gate
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
-from otarium.web.downloads import send_blob
+from otarium.web.downloads import handed_over, send_blob
 from otarium.web.http import Reply, Send, header, not_allowed
 from otarium.web.metadata import MetadataReplies, MetadataReply
 
@@ -157,7 +157,9 @@ class DeviceApp:
             await reply.send(scope, send)
             return
         link = await self._web.reading(self._web.blobs.link_to, content.sha256)
-        if link is not None:
+        if link is not None and link.startswith("/"):
+            await Reply(200, handed_over(self._web, link, immutable=hashed)).send(scope, send)
+        elif link is not None:
             headers = [(b"location", link.encode()), (b"cache-control", b"private, max-age=60")]
             await Reply(302, headers).send(scope, send)
         else:

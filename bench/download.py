@@ -1,0 +1,58 @@
+"""Ranges of a large package: sent by Otarium, and handed to the nginx in front, beside nginx with a plain file.
+
+One worker each, the same load, taking turns.
+"""
+
+from statistics import median
+
+from bench import quiet, wrk
+from bench.figures import Figure
+from bench.ground import Ground, require_tools
+from device.test_handed_over import nginx_in_front
+from harness import Server, http, upload
+
+ROUNDS = 5
+SECONDS = 3
+PATIENCE = 10.0
+CONNECTIONS = 8
+MIB = 1024 * 1024
+SIZE = 64 * MIB
+RANGES = (1, 16)
+
+
+def run(ground: Ground) -> list[Figure]:
+    require_tools("nginx", "wrk")
+    figures = []
+    with ground.server("download") as sending, ground.server("handing", OTARIUM_DOWNLOADS="nginx") as handing:
+        for server in (sending, handing):
+            upload(server, "large", "1", bytes(SIZE))
+        with nginx_in_front(handing, ground.directory / "nginx") as front:
+            # nginx's own file is the same one, by a name that asks nobody.
+            plain = http(handing, "GET", "/repo/targets/large-1", token=None).headers["x-accel-redirect"]
+            (ground.directory / "nginx" / "plain").symlink_to(handing.data_dir / "blobs" / "sha256")
+            for mebibytes in RANGES:
+                figures += _beside(sending, front, plain, mebibytes)
+    return figures
+
+
+def _beside(sending: Server, front: Server, plain: str, mebibytes: int) -> list[Figure]:
+    urls = {
+        "sent by Otarium": f"{sending.url}/repo/targets/large-1",
+        "handed to nginx": f"{front.url}/repo/targets/large-1",
+        "nginx alone": f"{front.url}/plain/{plain.removeprefix('/otarium-blobs/')}",
+    }
+    rates: dict[str, list[float]] = {name: [] for name in urls}
+    for _ in range(ROUNDS):
+        for name, url in urls.items():
+            quiet.wait(PATIENCE)
+            header = f"Range: bytes=0-{mebibytes * MIB - 1}"
+            load = wrk.load(url, headers=(header,), connections=CONNECTIONS, seconds=SECONDS)
+            rates[name].append(load.rate * mebibytes)
+    rate = {name: median(values) for name, values in rates.items()}
+    title = f"ranges of {mebibytes} MiB"
+    ratios = {name: rate[name] / rate["nginx alone"] for name in ("sent by Otarium", "handed to nginx")}
+    return [
+        *(Figure(f"{title}, {name}", value, "MiB/s") for name, value in rate.items()),
+        Figure(f"{title}, sent by Otarium, to nginx", ratios["sent by Otarium"], "x"),
+        Figure(f"{title}, handed to nginx, to nginx", ratios["handed to nginx"], "x", at_least=0.9),
+    ]
