@@ -1,4 +1,4 @@
-"""Ranges of a large package: sent by Otarium, and handed to the nginx in front, beside nginx with a plain file.
+"""Ranges of a large package: sent by Otarium, and handed to nginx, beside nginx with a plain file.
 
 One worker each, the same load, taking turns.
 """
