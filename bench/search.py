@@ -21,7 +21,7 @@ from otarium.adapters.catalog import SqliteCatalog
 from otarium.adapters.catalog_postgres import PostgresCatalog
 from otarium.domain.names import OWN_SOURCE, PackageName, PackageVersion, SourceName
 from otarium.domain.packages import PackageQuery
-from otarium.domain.shelves import shelf_of
+from otarium.domain.roles import TARGETS
 from otarium.services.ports import Catalog
 from otarium.web.wire_out import ending, packages_out
 from postgresql import running_cluster
@@ -153,7 +153,7 @@ def _adding(catalog: Catalog) -> float:
         try:
             with catalog.write(durable=False) as tx:
                 started = time.perf_counter()
-                tx.packages.add(one, shelf_of(name), one.entry())
+                tx.packages.add(one, TARGETS, one.entry())
                 seconds.append(time.perf_counter() - started)
                 raise _Undone
         except _Undone:

@@ -5,7 +5,6 @@ Contract: the documented client's `PackagesApi`. Success is exactly 200, since t
 """
 
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,7 +23,8 @@ from otarium.web.context import Web, published
 from otarium.web.errors import UnsupportedMediaType
 from otarium.web.gate import package_id_of
 from otarium.web.http import header
-from otarium.web.wire_out import Render, ending, external_packages_out, packages_out, spelled
+from otarium.web.pages import EXTERNAL_PACKAGES, PACKAGES, ListKind
+from otarium.web.wire_out import ending, is_bare, packages_out, spelled
 
 HttpRequest = Request[Any, Any, Any]
 JSON = "application/json"
@@ -36,32 +36,22 @@ def json_answer(content: object, headers: dict[str, str] | None = None) -> Respo
     return Response(msgspec.json.encode(content), media_type=JSON, headers=headers)
 
 
-def _bare(request: HttpRequest, web: Web) -> bool:
-    """Clients of v2beta write sources as `name.json`, those of v2 as `name`; a setting overrides."""
-    return web.source_spelling == "bare" or (
-        web.source_spelling == "auto" and not request.scope["path"].startswith("/api/v2beta/")
-    )
-
-
 def _package(package: Package, request: HttpRequest, web: Web) -> Response[bytes]:
-    body = packages_out([listed(package)], bare=_bare(request, web))
+    body = packages_out([listed(package)], bare=is_bare(request.scope["path"], web))
     return Response(body, media_type=JSON, headers={"etag": package.etag})
 
 
 @get("/packages", name="get_packages")
-async def get_packages(request: HttpRequest, reader: Actor, web: Web) -> Response[Any]:
-    query = wire.query(request.scope["query_string"], wire.ListQuery).to_domain()
-    return await _list(web, reader, query, partial(packages_out, bare=_bare(request, web)))
+async def get_packages(request: HttpRequest, reader: Actor, web: Web) -> Stream:
+    """Long lists; `web/pages` answers the others."""
+    return await _list(request, reader, web, PACKAGES)
 
 
-async def _list(web: Web, reader: Actor, query: PackageQuery, render: Render) -> Response[Any]:
-    if query.limit > web.page_size:
-        total, chunks = await web.listing(web.packages.walk, reader, query)
-        texts = (render(chunk) for chunk in chunks)
-        return Stream(_streamed(web, query, total, texts), media_type=JSON)
-    page = await web.listing(web.packages.search, reader, query)
-    body = b'{"values":[' + render(page.values) + ending(page.total, query.offset, query.limit)
-    return Response(body, media_type=JSON)
+async def _list(request: HttpRequest, reader: Actor, web: Web, kind: ListKind) -> Stream:
+    query = kind.query(request.scope["query_string"])
+    render = kind.render(bare=is_bare(request.scope["path"], web))
+    total, chunks = await web.listing(web.packages.walk, reader, query)
+    return Stream(_streamed(web, query, total, map(render, chunks)), media_type=JSON)
 
 
 async def _streamed(
@@ -177,15 +167,14 @@ async def json_body(request: HttpRequest, web: Web) -> bytes:
 
 
 @get("/packages_external", name="get_packages_external")
-async def get_packages_external(request: HttpRequest, reader: Actor, web: Web) -> Response[Any]:
+async def get_packages_external(request: HttpRequest, reader: Actor, web: Web) -> Stream:
     """Deprecated by its own contract: /packages lists external packages too."""
-    query = wire.query(request.scope["query_string"], wire.ExternalListQuery).to_domain()
-    return await _list(web, reader, query, partial(external_packages_out, bare=_bare(request, web)))
+    return await _list(request, reader, web, EXTERNAL_PACKAGES)
 
 
 @get("/packages_external/info", name="get_packages_external_info")
 async def get_packages_external_info(request: HttpRequest, reader: Actor, web: Web) -> Response[bytes]:
-    sources, bare = await web.reading(web.sources.every, reader), _bare(request, web)
+    sources, bare = await web.reading(web.sources.every, reader), is_bare(request.scope["path"], web)
     return json_answer({spelled(source.name, bare=bare): info_document(source) for source in sources})
 
 

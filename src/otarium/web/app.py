@@ -1,11 +1,12 @@
 """The route table, and the ASGI application around it.
 
-/repo and /tuf are handed out before the framework: a mount inside it would cost a third of their rate.
+/repo and /tuf are handed out before the framework, and so are pages of packages: inside it they would cost a
+third of their rate.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Litestar, Response, Router, get
@@ -18,6 +19,7 @@ from otarium.web.device import TIMESTAMPS, DeviceApp
 from otarium.web.http import bodiless, send_error
 from otarium.web.metrics import metrics
 from otarium.web.observe import Observer
+from otarium.web.pages import PAGES, PagesApp
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -26,28 +28,15 @@ def make_app(web: Web) -> Asgi:
     """The whole web side of one worker."""
     authenticator = Authenticator(web)
     device = DeviceApp(web, authenticator)
-    framework = _framework(web, authenticator)
-
-    async def answer(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        try:
-            gate.enter(scope)
-            if scope["method"] == "HEAD" and not scope["path"].startswith(gate.DEVICE_PATHS):
-                scope["method"], send = "GET", bodiless(send)
-            if scope["method"] == "OPTIONS":
-                # The framework would list the methods of one handler; as unknown, all of the path are.
-                scope["method"] = "TRACE"
-            inner = device if scope["path"].startswith(gate.DEVICE_PATHS) else framework
-            await inner(scope, receive, send)  # type: ignore[arg-type]
-        except Exception as error:
-            await send_error(send, error, head=scope["method"] == "HEAD")
-
+    framework = cast(Asgi, _framework(web, authenticator))
+    answer = _answering(device, PagesApp(web, authenticator, framework), framework)
     observed = Observer(answer, web.meters, web.traces)
     meters, devices = web.meters, observed if web.logs_devices else answer
     quick = {} if web.logs_devices else TIMESTAMPS
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            await framework(scope, receive, send)  # type: ignore[arg-type]
+            await framework(scope, receive, send)
             return
         dialect = quick.get(scope["path"])
         if dialect and scope["method"] == "GET" and not scope["query_string"]:
@@ -63,6 +52,29 @@ def make_app(web: Web) -> Asgi:
             await observed(scope, receive, send)
 
     return app
+
+
+def _answering(device: Asgi, pages: Asgi, framework: Asgi) -> Asgi:
+    """Each request to whoever knows its path, and every failure as the one kind of error."""
+
+    async def answer(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        try:
+            gate.enter(scope)
+            inner = framework
+            if scope["path"].startswith(gate.DEVICE_PATHS):
+                inner = device
+            elif scope["method"] == "HEAD":
+                scope["method"], send = "GET", bodiless(send)
+            if scope["method"] == "OPTIONS":
+                # The framework would list the methods of one handler; as unknown, all of the path are.
+                scope["method"] = "TRACE"
+            if scope["method"] == "GET" and scope["path"] in PAGES:
+                inner = pages
+            await inner(scope, receive, send)
+        except Exception as error:
+            await send_error(send, error, head=scope["method"] == "HEAD")
+
+    return answer
 
 
 def _framework(web: Web, authenticator: Authenticator) -> Litestar:

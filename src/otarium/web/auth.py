@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from litestar import Request
+from litestar.types import HTTPScope
 
 from otarium.domain.access import Actor, Scope
 from otarium.domain.errors import Unauthenticated
@@ -46,17 +47,18 @@ class Authenticator:
     async def reader(self, request: Request[Any, Any, Any], web: Web) -> Actor:
         """`web` is asked for so that it is resolved before: what the framework resolves side by side costs a
         group of tasks, a quarter of a page."""
-        return await self._with_scope(request, Scope.READ)
+        return await self.with_scope(request.scope, Scope.READ)
 
     async def writer(self, request: Request[Any, Any, Any], web: Web) -> Actor:
-        return await self._with_scope(request, Scope.WRITE)
+        return await self.with_scope(request.scope, Scope.WRITE)
 
     async def device(self, request: Request[Any, Any, Any], web: Web) -> Actor | None:
         """Whoever may fetch metadata: anybody, or a reader where devices need a token."""
         return await self.reader(request, web) if self._web.devices_need_token else None
 
-    async def _with_scope(self, request: Request[Any, Any, Any], scope: Scope) -> Actor:
-        actor = await self.actor(header(request.scope, b"authorization"))
-        request.scope[ACTOR] = actor.name  # type: ignore[literal-required]
+    async def with_scope(self, request: HTTPScope | dict[str, Any], scope: Scope) -> Actor:
+        """Whoever sends the request of this ASGI scope. Raises Unauthenticated or Forbidden."""
+        actor = await self.actor(header(request, b"authorization"))
+        request[ACTOR] = actor.name  # type: ignore[literal-required]
         actor.require(scope)
         return actor

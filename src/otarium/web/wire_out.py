@@ -12,6 +12,7 @@ import msgspec
 
 from otarium.domain.listed import Listed
 from otarium.domain.names import OWN_SOURCE, SourceName
+from otarium.web.context import Web
 
 
 class PackageOut(msgspec.Struct, rename="camel"):
@@ -38,6 +39,13 @@ Render = Callable[[Iterable[Listed]], bytes]
 def spelled(source: SourceName, *, bare: bool) -> str:
     """Our own packages are of `targets.json` everywhere; clients hold on to that name."""
     return str(source) if bare and source != OWN_SOURCE else f"{source}.json"
+
+
+def is_bare(path: str, web: Web) -> bool:
+    """Clients of v2beta write sources as `name.json`, those of v2 as `name`; a setting overrides."""
+    return web.source_spelling == "bare" or (
+        web.source_spelling == "auto" and not path.startswith("/api/v2beta/")
+    )
 
 
 @lru_cache
