@@ -29,7 +29,7 @@ def run(ground: Ground) -> list[Figure]:
         with nginx_in_front(handing, ground.directory / "nginx") as front:
             # nginx's own file is the same one, by a name that asks nobody.
             plain = http(handing, "GET", "/repo/targets/large-1", token=None).headers["x-accel-redirect"]
-            (ground.directory / "nginx" / "plain").symlink_to(handing.data_dir / "blobs" / "sha256")
+            (ground.directory / "nginx" / "plain").symlink_to(handing.data_dir.resolve() / "blobs" / "sha256")
             for mebibytes in RANGES:
                 figures += _beside(sending, front, plain, mebibytes)
     return figures

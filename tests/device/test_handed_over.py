@@ -43,8 +43,8 @@ http {{
 def nginx_in_front(server: Server, directory: Path) -> Iterator[Server]:
     """The shipped snippet, with this server's directory in the place of the documented one."""
     directory.mkdir()
-    port = free_port()
-    snippet = SNIPPET.read_text().replace("/srv/otarium-blobs/", f"{server.data_dir}/blobs/")
+    directory, port = directory.resolve(), free_port()
+    snippet = SNIPPET.read_text().replace("/srv/otarium-blobs/", f"{server.data_dir.resolve()}/blobs/")
     user = "user root;" if os.geteuid() == 0 else ""
     places = {"directory": directory, "port": port, "otarium": server.port, "user": user, "snippet": snippet}
     (directory / "nginx.conf").write_text(CONFIGURATION.format(**places))
