@@ -155,6 +155,16 @@ def test_an_edit_that_would_make_a_page_too_large_moves_the_package_on(growing: 
     assert shelf.where("a-0") == "p-0003"
 
 
+def test_an_edit_that_makes_targets_json_too_large_moves_everything_off(growing: Growing) -> None:
+    shelf = growing()
+    small, heavy = package("a", "0"), package("a", "0", meta={"note": "y" * 1_100_000})
+    shelf.put("a-0", "b-0")
+    shelf.put(*(f"a-{number}" for number in range(1, 245)), meta={"note": "x" * 16_000})
+    assert shelf.layout == {TARGETS: 246}
+    assert shelf.edit(small, heavy) == {TARGETS, "p-0001", "p-0002", "p-0003"}
+    assert shelf.layout["p-0003"] == 1, "b-0 alone"
+
+
 def test_names_that_begin_alike_are_refused_before_a_client_gives_up(growing: Growing) -> None:
     shelf = growing(first=1)
     names = ["-".join(["a"] * depth) for depth in range(1, MOST_MATCHING + 2)]

@@ -29,6 +29,8 @@ from otarium.services.ports import Transaction
 
 log = logging.getLogger(__name__)
 
+UNKNOWN = 1 + MOST_MATCHING
+"""So many pages that all names have to be looked at."""
 Signs = frozenset[str]
 """The roles that a change makes it necessary to sign."""
 
@@ -69,11 +71,12 @@ class Shelving:
         """An edited package stays where it is, unless its page would become too large for devices."""
         role, more = tx.shelves.holding(package_id), size_of(new) - size_of(old)
         page = tx.shelves.get(role)
-        if page.bytes + more <= ROLE_BYTES:
-            tx.shelves.count(role, 0, more)
-            return frozenset({role})
-        if self._limits.flat:
+        fits = page.bytes + more <= ROLE_BYTES
+        if not fits and self._limits.flat:
             _require_flat_room(page, more)
+        if fits or role == TARGETS:
+            tx.shelves.count(role, 0, more)
+            return frozenset({role}) if fits else self.spread(tx)
         tx.shelves.count(role, -1, -size_of(old))
         other, signs = self.put(tx, name, package_id, new)
         tx.shelves.move({package_id: other})
@@ -156,9 +159,12 @@ def require_findable(
 ) -> None:
     """Refuse what would hide a package from TUF clients: `changed` are names whose patterns are new (None:
     all, or the sources are others), `ids` new packages. Raises Conflict."""
-    if changed is not None and _is_roomy(tx, changed, ids):
+    near = UNKNOWN if changed is None else _near(tx, changed, ids)
+    if near + SOURCES <= MOST_MATCHING:
         return
     sources = [source.delegation.paths for source in tx.sources.every() if source.removed_at is None]
+    if near + len(sources) <= MOST_MATCHING:
+        return
     crowding = Crowding(tx.shelves.named(), sources)
     looked_at = [*ids, *(one for name in crowding.suspects(changed) for one in tx.shelves.ids(name))]
     found = crowded(crowding, looked_at)
@@ -172,13 +178,13 @@ def require_findable(
         )
 
 
-def _is_roomy(tx: Transaction, changed: Sequence[PackageName], ids: Sequence[PackageId]) -> bool:
-    """Whether it can be told without looking at all names. Only names that a text begins with match it, and
-    those that begin with a changed name where there are such."""
+def _near(tx: Transaction, changed: Sequence[PackageName], ids: Sequence[PackageId]) -> int:
+    """The pages that can match one of these, where that can be told without looking at all names: of the
+    names that a text begins with. Names that begin with a changed one may be matched by its pages, too."""
+    if not all(map(is_exact, changed)) or tx.shelves.extend(changed):
+        return UNKNOWN
     begun = [text for one in (*changed, *ids) for text in prefixes(one)]
-    if tx.shelves.pages_of([*begun, *changed]) + SOURCES > MOST_MATCHING:
-        return False
-    return all(is_exact(name) for name in changed) and not tx.shelves.extend(changed)
+    return tx.shelves.pages_of([*begun, *changed])
 
 
 def _require_flat_room(top: Shelf, size: int) -> None:
