@@ -8,8 +8,8 @@ from statistics import median
 from bench import quiet, wrk
 from bench.figures import Figure
 from bench.ground import Ground, require_tools
-from device.test_handed_over import nginx_in_front
 from harness import Server, http, upload
+from nginx import handing_over, nginx_in_front
 
 ROUNDS = 5
 SECONDS = 3
@@ -26,10 +26,12 @@ def run(ground: Ground) -> list[Figure]:
     with ground.server("download") as sending, ground.server("handing", OTARIUM_DOWNLOADS="nginx") as handing:
         for server in (sending, handing):
             upload(server, "large", "1", bytes(SIZE))
-        with nginx_in_front(handing, ground.directory / "nginx") as front:
+        files = ground.directory / "files"
+        files.mkdir()
+        with nginx_in_front(handing, ground.directory / "nginx", handing_over(handing, files)) as front:
             # nginx's own file is the same one, by a name that asks nobody.
             plain = http(handing, "GET", "/repo/targets/large-1", token=None).headers["x-accel-redirect"]
-            (ground.directory / "nginx" / "plain").symlink_to(handing.data_dir.resolve() / "blobs" / "sha256")
+            (files / "plain").symlink_to(handing.data_dir.resolve() / "blobs" / "sha256")
             for mebibytes in RANGES:
                 figures += _beside(sending, front, plain, mebibytes)
     return figures

@@ -1,5 +1,6 @@
 """Which adapters the settings ask for: SQLite and a directory, or PostgreSQL and an object store."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otarium.adapters.blobs_files import FileBlobStore
@@ -13,6 +14,7 @@ from otarium.settings import Settings
 if TYPE_CHECKING:
     from otarium.adapters.blobs_objects import ObjectBlobStore
     from otarium.adapters.catalog_postgres import PostgresCatalog
+    from otarium.services.ports_offload import OffloadTarget
 
 
 def catalog(settings: Settings) -> "SqliteCatalog | PostgresCatalog":
@@ -58,3 +60,17 @@ def leases(settings: Settings) -> Leases:
     from otarium.adapters.leases_postgres import PostgresLeases
 
     return PostgresLeases(storage.catalog_url)
+
+
+def offload_target(settings: Settings) -> "OffloadTarget | None":
+    storage = settings.storage
+    if storage.offload_url is None:
+        return None
+    if storage.offload_url.startswith("file://"):
+        from otarium.adapters.offload_files import FileOffload
+
+        link = None if storage.has_object_store else FileBlobStore(storage.blobs).link
+        return FileOffload(Path(storage.offload_url.removeprefix("file://")), link)
+    from otarium.adapters.offload_objects import ObjectOffload
+
+    return ObjectOffload(storage.offload_url)

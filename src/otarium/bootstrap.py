@@ -4,7 +4,7 @@ The only importer of adapters, and wired by hand: what depends on what can be re
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otarium import backends
+from otarium import backends, background
 from otarium.adapters import keystore, migrations, tracing
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.catalog import SqliteCatalog
@@ -28,14 +28,13 @@ from otarium.services.clients import Clients
 from otarium.services.downloads import Downloads
 from otarium.services.health import Health
 from otarium.services.inventory import Inventory
-from otarium.services.leases import leased
 from otarium.services.metadata import Metadata, Retention
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports import Clock
 from otarium.services.ports_sources import SourceFetcher
-from otarium.services.ports_watch import Job, NoTraces, Traces, Watch
+from otarium.services.ports_watch import NoTraces, Traces, Watch
 from otarium.services.publishing import Publisher
-from otarium.services.refreshing import Refreshing, leave_tuf
+from otarium.services.refreshing import Refreshing
 from otarium.services.shelving import Shelving
 from otarium.services.source_files import SourceFiles
 from otarium.services.sources import Sources
@@ -48,14 +47,6 @@ if TYPE_CHECKING:
     from otarium.adapters.blobs_objects import ObjectBlobStore
     from otarium.adapters.catalog_postgres import PostgresCatalog
     from otarium.web.app import Asgi
-    from otarium.web.meters import WorkerMeters
-
-RENEWAL_INTERVAL = 5.0
-CHECKPOINT_INTERVAL = 2.0
-REFRESH_INTERVAL = 5.0
-"""How often is looked for sources that are due."""
-TELLING_INTERVAL = 5.0
-ORPHAN_INTERVAL = 6 * 3600.0
 
 
 class SystemClock:
@@ -195,9 +186,8 @@ def web_app(settings: Settings) -> "Asgi":
     limits = Limits(uploads.max_package_bytes, uploads.reserve_bytes, uploads.reuse_deleted_versions)
     packages = Packages(repository.catalog, repository.blobs, publisher, repository.shelving(), limits)
     sources, refreshing = repository.sources(publisher, traces)
-    schedule = _schedule(repository, publisher, metadata, refreshing, watching, meters)
-
-    started, stopped = _life(publisher, schedule, traces)
+    schedules = list(background.schedules(repository, publisher, metadata, refreshing, watching, meters))
+    started, stopped = _life(publisher, schedules, traces)
     leaving = partial(is_leaving, settings.storage.run_dir)
     inventory = repository.inventory()
     web = Web(
@@ -235,16 +225,18 @@ def web_app(settings: Settings) -> "Asgi":
 
 
 def _life(
-    publisher: Publisher, schedule: renewal.Schedule, traces: Traces
+    publisher: Publisher, schedules: Sequence[renewal.Schedule], traces: Traces
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """What begins and ends with a worker."""
 
     def started() -> None:
         publisher.start()
-        schedule.start()
+        for schedule in schedules:
+            schedule.start()
 
     def stopped() -> None:
-        schedule.stop()
+        for schedule in schedules:
+            schedule.stop()
         publisher.stop()
         traces.close()
 
@@ -260,28 +252,3 @@ def _traced(repository: Repository, traces: Traces) -> Repository:
         catalog=TracedCatalog(repository.catalog, traces, system),
         blobs=TracedBlobs(repository.blobs, traces),
     )
-
-
-def _schedule(
-    repository: Repository,
-    publisher: Publisher,
-    metadata: Metadata,
-    refreshing: Refreshing,
-    watching: Watching,
-    meters: "WorkerMeters",
-) -> renewal.Schedule:
-    settings = repository.settings.metadata
-    catalog, clock, sweep = repository.catalog, repository.clock, repository.sweep()
-    interval = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
-    jobs: list[tuple[str, float, Job]] = [
-        ("renewal", interval, lambda: renewal.renew(catalog, metadata, publisher, clock)),
-        ("leave-tuf", interval, lambda: leave_tuf(catalog, metadata, publisher, clock)),
-        ("source-refresh", REFRESH_INTERVAL, refreshing.refresh_due),
-        ("sweep", settings.sweep_interval, sweep),
-        ("staging", settings.sweep_interval, repository.blobs.clear_abandoned),
-        ("orphans", ORPHAN_INTERVAL, sweep.orphans),
-    ]
-    leases = backends.leases(repository.settings)
-    once = [(every, leased(leases, name, watching.job(name, job))) for name, every, job in jobs]
-    checkpoint = (CHECKPOINT_INTERVAL, watching.job("checkpoint", catalog.checkpoint))
-    return renewal.Schedule([*once, checkpoint, (TELLING_INTERVAL, meters.tell_device_requests)])

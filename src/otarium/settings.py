@@ -31,6 +31,8 @@ class StorageSettings(BaseSettings):
     )
     """How devices get bytes: through this server; out of an object store by links that expire; out of a
     directory by the nginx in front."""
+    offload_url: str | None = Field(default=None, description="OTARIUM_OFFLOAD_URL")
+    """Where a copy for devices is kept, for a web server or a CDN to hand out."""
     database_url: SecretStr | None = Field(default=None, description="OTARIUM_DATABASE_URL")
 
     @property
@@ -86,7 +88,7 @@ class StorageSettings(BaseSettings):
             raise ValueError(f"OTARIUM_DOWNLOADS={self.downloads} needs {kind}")
         return self
 
-    @field_validator("blobs_url")
+    @field_validator("blobs_url", "offload_url")
     @classmethod
     def _known_store(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("s3://", "gs://", "az://", "file:///")):

@@ -1,78 +1,24 @@
 """Downloads that nginx sends from Otarium's directory: whole, in ranges, and to every client."""
 
-import os
 import re
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from device.external import HARDWARE, client, every_client
 from harness import Server, free_port, http, running_server, upload
+from nginx import handing_over, nginx_in_front, require_nginx
 
-SNIPPET = Path(__file__).resolve().parents[2] / "deploy" / "nginx" / "downloads.conf"
 BODY = bytes(range(256)) * 8192
-CONFIGURATION = """\
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log warn;
-{user}
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://127.0.0.1:{otarium}; proxy_http_version 1.1; }}
-        location /plain/ {{ root {directory}; sendfile on; tcp_nopush on; }}
-        {snippet}
-    }}
-}}
-"""
-
-
-@contextmanager
-def nginx_in_front(server: Server, directory: Path) -> Iterator[Server]:
-    """The shipped snippet, with this server's directory in the place of the documented one."""
-    directory.mkdir()
-    directory, port = directory.resolve(), free_port()
-    snippet = SNIPPET.read_text().replace("/srv/otarium-blobs/", f"{server.data_dir.resolve()}/blobs/")
-    user = "user root;" if os.geteuid() == 0 else ""
-    places = {"directory": directory, "port": port, "otarium": server.port, "user": user, "snippet": snippet}
-    (directory / "nginx.conf").write_text(CONFIGURATION.format(**places))
-    process = subprocess.Popen(["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")])
-    front = Server(server.data_dir, port, process=process, token=server.token)
-    try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                http(front, "GET", "/health/live", token=None)
-                break
-            except OSError:
-                assert time.monotonic() < deadline and process.poll() is None
-                time.sleep(0.05)
-        yield front
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory) -> Iterator[Server]:
-    if shutil.which("nginx") is None and os.environ.get("CI") != "true":
-        pytest.skip("nginx is not installed")
+    require_nginx()
     directory = tmp_path_factory.mktemp("handed")
     with running_server(directory / "data", env={"OTARIUM_DOWNLOADS": "nginx"}) as server:
         upload(server, "app", "1", BODY, [HARDWARE])
-        with nginx_in_front(server, directory / "nginx") as front:
+        with nginx_in_front(server, directory / "nginx", handing_over(server, directory)) as front:
             front.__dict__["behind"] = server
             yield front
 

@@ -64,7 +64,7 @@ class FileOffload:
 
     def put(self, name: str, raw: bytes, version: int) -> None:
         with _translated(), self._staged() as staged:
-            with staged.open("wb") as file:
+            with staged.open("wb", buffering=0) as file:  # nothing is written after its time was set
                 file.write(raw)
                 self._finish(file.fileno(), version)
             self._name(staged, name)

@@ -46,7 +46,7 @@ class ObjectOffload:
             except (NotFoundError, FileNotFoundError):
                 found, raw = None, None
         if name == TIMESTAMP:
-            stated = {key: found.meta[key] for key in ("e_tag", "version")} if found else {}  # type: ignore[literal-required]
+            stated = {key: found.meta[key] for key in ("e_tag", "version")} if found else {}
             self._mark = {key: value for key, value in stated.items() if value}
         return raw
 

@@ -40,6 +40,9 @@ NAMES_AT_ONCE = 200
 LEAST_GRACE = 60
 """Seconds; what is listed may be a moment older than the catalog."""
 
+LOOK_SECONDS = 60
+"""How long the copy is taken to be as it was left."""
+
 Versions = Mapping[str, int]
 
 
@@ -78,11 +81,16 @@ class Offload:
         self._known = Served()
         self._roots = 0
         self._walk: Iterator[str] = iter(())
+        self._next_look = 0
 
-    def number(self) -> int:
-        """The release that the copy shows; 0 for none."""
-        raw = self._target.read(TIMESTAMP)
-        return version_of(raw) if raw else 0
+    def __call__(self) -> None:
+        """Costs nothing while there is no new release; call it often."""
+        if not self._metadata.is_fresh():
+            self._metadata.refresh()
+        now = self._clock.now()
+        if self._known.number != self._metadata.current.number or now >= self._next_look:
+            self.push()
+            self._next_look = now + LOOK_SECONDS
 
     def push(self) -> int:
         """The release that the copy shows now. Raises Conflict where it is ahead of the catalog, or of
@@ -112,11 +120,16 @@ class Offload:
 
     def _listed_by(self, timestamp: bytes) -> Mapping[Dialect, Versions]:
         version = versions_of(timestamp)["snapshot"]
-        snapshots = {dialect: self._target.read(role_name(dialect, "snapshot", version)) for dialect in Dialect}
+        snapshots = {
+            dialect: self._target.read(role_name(dialect, "snapshot", version)) for dialect in Dialect
+        }
         return {dialect: versions_of(raw) for dialect, raw in snapshots.items() if raw}
 
     def _require_ours(self) -> None:
-        theirs, ours = self._target.read(role_name(Dialect.TUF, "root", 1)), self._metadata.versioned("root", 1)
+        theirs, ours = (
+            self._target.read(role_name(Dialect.TUF, "root", 1)),
+            self._metadata.versioned("root", 1),
+        )
         if theirs is not None and ours is not None and theirs != ours.tuf.raw:
             raise Conflict("The offload target holds another repository; give this one a place of its own.")
 
@@ -142,7 +155,9 @@ class Offload:
         for file in tops[1:]:
             self._put_own(file.role, file.version)
         for dialect in Dialect:
-            plain |= {plain_name(dialect, one.role): role_name(dialect, one.role, one.version) for one in tops}
+            plain |= {
+                plain_name(dialect, one.role): role_name(dialect, one.role, one.version) for one in tops
+            }
         if not self._target.swaps:
             plain = {TIMESTAMP: plain[TIMESTAMP]}
         self._target.switch(release.number, plain)
@@ -231,5 +246,3 @@ class Offload:
         if place.role in ROLE_NAMES or is_shelf(place.role):
             return tx.roles.file(place.role, place.version) is None
         return tx.sources.file(SourceName(place.role), place.dialect, place.version) is None
-
-

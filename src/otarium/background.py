@@ -1,0 +1,85 @@
+"""Background work: which jobs there are, how often each runs, and which of them one process does for all."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from otarium import backends
+from otarium.services import renewal
+from otarium.services.leases import leased
+from otarium.services.metadata import Metadata
+from otarium.services.offload import Offload
+from otarium.services.ports_watch import Job
+from otarium.services.publishing import Publisher
+from otarium.services.refreshing import Refreshing, leave_tuf
+from otarium.services.source_files import SourceFiles
+from otarium.services.watching import Watching
+
+if TYPE_CHECKING:
+    from otarium.bootstrap import Repository
+    from otarium.web.meters import WorkerMeters
+
+RENEWAL_INTERVAL = 5.0
+CHECKPOINT_INTERVAL = 2.0
+REFRESH_INTERVAL = 5.0
+"""How often is looked for sources that are due."""
+TELLING_INTERVAL = 5.0
+OFFLOAD_INTERVAL = 0.2
+OFFLOAD_SWEEP_INTERVAL = 60.0
+ORPHAN_INTERVAL = 6 * 3600.0
+
+
+def schedules(
+    repository: "Repository",
+    publisher: Publisher,
+    metadata: Metadata,
+    refreshing: Refreshing,
+    watching: Watching,
+    meters: "WorkerMeters",
+) -> Iterator[renewal.Schedule]:
+    """Each has a thread of its own."""
+    yield _shared(repository, publisher, metadata, refreshing, watching, meters)
+    yield from _offloading(repository, metadata, watching)
+
+
+def _shared(
+    repository: "Repository",
+    publisher: Publisher,
+    metadata: Metadata,
+    refreshing: Refreshing,
+    watching: Watching,
+    meters: "WorkerMeters",
+) -> renewal.Schedule:
+    settings = repository.settings.metadata
+    catalog, clock, sweep = repository.catalog, repository.clock, repository.sweep()
+    interval = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
+    jobs: list[tuple[str, float, Job]] = [
+        ("renewal", interval, lambda: renewal.renew(catalog, metadata, publisher, clock)),
+        ("leave-tuf", interval, lambda: leave_tuf(catalog, metadata, publisher, clock)),
+        ("source-refresh", REFRESH_INTERVAL, refreshing.refresh_due),
+        ("sweep", settings.sweep_interval, sweep),
+        ("staging", settings.sweep_interval, repository.blobs.clear_abandoned),
+        ("orphans", ORPHAN_INTERVAL, sweep.orphans),
+    ]
+    leases = backends.leases(repository.settings)
+    once = [(every, leased(leases, name, watching.job(name, job))) for name, every, job in jobs]
+    checkpoint = (CHECKPOINT_INTERVAL, watching.job("checkpoint", catalog.checkpoint))
+    return renewal.Schedule([*once, checkpoint, (TELLING_INTERVAL, meters.tell_device_requests)])
+
+
+def _offloading(
+    repository: "Repository", metadata: Metadata, watching: Watching
+) -> Iterator[renewal.Schedule]:
+    """On a thread of its own: the first copy of a repository may take hours."""
+    settings, catalog = repository.settings, repository.catalog
+    target = backends.offload_target(settings)
+    if target is not None:
+        files, grace = SourceFiles(catalog, metadata), settings.metadata.deleted_grace
+        offload = Offload(target, catalog, metadata, files, repository.blobs, repository.clock, grace)
+        leases = backends.leases(settings)
+        jobs: list[tuple[str, float, Job]] = [
+            ("offload", OFFLOAD_INTERVAL, offload),
+            ("offload-sweep", OFFLOAD_SWEEP_INTERVAL, offload.sweep),
+        ]
+        yield renewal.Schedule(
+            [(every, leased(leases, "offload", watching.job(name, job))) for name, every, job in jobs]
+        )

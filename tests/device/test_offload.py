@@ -1,0 +1,156 @@
+"""The copy for a plain web server: real clients of both kinds get everything from nginx alone."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from device.external import HARDWARE, OVERLAP, bytes_of, carrier, client, every_client, supplier
+from device.names import NAMES, VERSION
+from harness import Server, http, running_server, upload
+from nginx import SHIPPED, nginx_in_front, require_nginx
+
+SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def nginx() -> None:
+    require_nginx()
+
+
+def offloading(tmp_path: Path) -> dict[str, str]:
+    return {"OTARIUM_OFFLOAD_URL": f"file://{tmp_path.resolve()}/copy", "OTARIUM_FIRST_SHELF_PACKAGES": "4"}
+
+
+@contextmanager
+def nginx_on_the_copy(server: Server, tmp_path: Path) -> Iterator[Server]:
+    shipped = (
+        (SHIPPED / "offload.conf").read_text().replace("/srv/otarium-copy", f"{tmp_path.resolve()}/copy")
+    )
+    with nginx_in_front(server, tmp_path / "nginx", shipped) as front:
+        yield front
+
+
+def version(server: Server, path: str = "/repo/timestamp.json") -> int:
+    answer = http(server, "GET", path, token=None)
+    return int(json.loads(answer.body)["signed"]["version"]) if answer.status == 200 else 0
+
+
+def caught_up(server: Server, front: Server) -> None:
+    deadline = time.monotonic() + SECONDS
+    while version(front) != version(server) or version(front, "/tuf/timestamp.json") != version(server):
+        assert time.monotonic() < deadline, server.log_tail()
+        time.sleep(0.05)
+
+
+def put(server: Server, *ids: str) -> dict[str, bytes]:
+    made = {}
+    for package_id in ids:
+        name, _, number = package_id.rpartition("-")
+        made[package_id] = f"the bytes of {package_id}".encode()
+        upload(server, name, number, made[package_id], [HARDWARE], headers=OVERLAP)
+    return made
+
+
+@every_client
+def test_nginx_alone_serves_what_was_published_before_and_after_growth(judge, tmp_path):
+    environment = offloading(tmp_path)
+    with (
+        running_server(tmp_path / "data", env=environment, workers=2) as server,
+        nginx_on_the_copy(server, tmp_path) as front,
+    ):
+        device = client(judge, front, tmp_path / "device")
+        first = put(server, "app-1", "app-2", "os/image-1")
+        caught_up(server, front)
+        assert device.follow(*first) == first
+        later = put(server, "app-3", "new-1", "app-4")
+        caught_up(server, front)
+        server.stop()
+        assert device.follow(*first, *later, "none-1") == first | later
+        fresh = client(judge, front, tmp_path / "fresh")
+        assert fresh.follow(*first, *later, "none-1") == first | later
+
+
+@every_client
+def test_a_source_and_odd_names_are_served_too(judge, tmp_path):
+    with carrier(tmp_path / "data", **offloading(tmp_path)) as (server, host):
+        theirs = supplier(host, "theirs", "theirs/os-1.0", lists=("uptane", "tuf"))
+        theirs.add(server)
+        for name in NAMES:
+            upload(server, name, VERSION, name.encode(), [HARDWARE])
+        # TUF clients send a `%` as it is, and nginx answers 400 to what is no percent-encoding.
+        found = [name for name in NAMES if judge == "uptane" or "%" not in name]
+        expected = {f"{name}-{VERSION}": name.encode() for name in found}
+        with nginx_on_the_copy(server, tmp_path) as front:
+            caught_up(server, front)
+            server.stop()
+            device = client(judge, front, tmp_path / "device")
+            assert device.follow(*expected) == expected
+            if judge == "uptane":  # TUF clients ask the repository for bytes that are elsewhere
+                assert device.follow("theirs/os-1.0") == {
+                    "theirs/os-1.0": bytes_of("theirs", "theirs/os-1.0")
+                }
+
+
+def test_what_is_not_in_the_copy_is_asked_of_the_server(tmp_path):
+    with running_server(tmp_path / "data", env=offloading(tmp_path)) as server:
+        name, number = "x" * 120, "é" * 60
+        long = f"{name}-{number}"
+        upload(server, name, number, b"too long a name for a file with its hash", [HARDWARE])
+        with nginx_on_the_copy(server, tmp_path) as front:
+            caught_up(server, front)
+            found = client("python-tuf", front, tmp_path / "device").follow(long)
+            assert found == {long: b"too long a name for a file with its hash"}
+
+
+def test_tuf_clients_never_fail_while_packages_are_published(tmp_path):
+    with running_server(tmp_path / "data", env=offloading(tmp_path)) as server:
+        first = put(server, "app-1")
+        with nginx_on_the_copy(server, tmp_path) as front:
+            caught_up(server, front)
+            stop = threading.Event()
+
+            def publish() -> None:
+                for number in range(10_000):
+                    if stop.is_set():
+                        return
+                    put(server, f"n{number % 7}-{number}")
+
+            publisher = threading.Thread(target=publish)
+            publisher.start()
+            try:
+                for turn in range(12):
+                    judge = ("python-tuf", "tuf-js")[turn % 2]
+                    device = client(judge, front, tmp_path / f"device-{turn % 4}")
+                    assert device.follow(*first) == first
+            finally:
+                stop.set()
+                publisher.join()
+            assert version(front) > 5
+
+
+def test_versioned_names_may_be_kept_for_ever_and_plain_ones_not_at_all(tmp_path):
+    with running_server(tmp_path / "data", env=offloading(tmp_path)) as server:
+        put(server, "app-1")
+        with nginx_on_the_copy(server, tmp_path) as front:
+            caught_up(server, front)
+            kept = {
+                path: http(front, "GET", path, token=None).headers["cache-control"]
+                for path in (
+                    "/repo/timestamp.json",
+                    "/tuf/timestamp.json",
+                    "/tuf/1.root.json",
+                    "/repo/1.root.json",
+                )
+            }
+            assert ["immutable" in value for value in kept.values()] == [False, False, True, True]
+            answer = http(front, "GET", "/repo/timestamp.json", token=None)
+            unchanged = {"If-None-Match": answer.headers["etag"]}
+            assert http(front, "GET", "/repo/timestamp.json", token=None, headers=unchanged).status == 304
+            put(server, "app-2")
+            caught_up(server, front)
+            assert http(front, "GET", "/repo/timestamp.json", token=None, headers=unchanged).status == 200

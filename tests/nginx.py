@@ -1,0 +1,78 @@
+"""A real nginx in front of servers, with the configuration that is shipped."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness import Server, free_port, http
+
+SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "nginx"
+CONFIGURATION = """\
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log warn;
+{user}
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    upstream otarium {{ server 127.0.0.1:{otarium}; }}
+    server {{
+        listen 127.0.0.1:{port};
+        {inside}
+    }}
+}}
+"""
+
+
+@contextmanager
+def nginx_in_front(server: Server, directory: Path, inside: str) -> Iterator[Server]:
+    """`inside` is what its `server` block says."""
+    directory.mkdir()
+    directory, port = directory.resolve(), free_port()
+    user = "user root;" if os.geteuid() == 0 else ""
+    places = {"directory": directory, "port": port, "otarium": server.port, "user": user, "inside": inside}
+    (directory / "nginx.conf").write_text(CONFIGURATION.format(**places))
+    process = subprocess.Popen(["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")])
+    front = Server(server.data_dir, port, process=process, token=server.token)
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                http(front, "GET", "/health/live", token=None)
+                break
+            except OSError:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.05)
+        yield front
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def require_nginx() -> None:
+    """CI installs it."""
+    if shutil.which("nginx") is None and os.environ.get("CI") != "true":
+        pytest.skip("nginx is not installed")
+
+
+def handing_over(server: Server, directory: Path) -> str:
+    """The shipped snippet with this server's directory; and below /plain what is in `directory`."""
+    shipped = (SHIPPED / "downloads.conf").read_text()
+    return "\n".join(
+        (
+            "location / { proxy_pass http://otarium; proxy_http_version 1.1; }",
+            f"location /plain/ {{ root {directory.resolve()}; sendfile on; tcp_nopush on; }}",
+            shipped.replace("/srv/otarium-blobs/", f"{server.data_dir.resolve()}/blobs/"),
+        )
+    )
