@@ -119,6 +119,10 @@ BREAKAGES = {
         (rewrite("UPDATE repository SET snapshot = 1"), "snapshot"),
         (rewrite("DELETE FROM blobs WHERE length < 10"), "bare-1"),
     ],
+    "search": [
+        (rewrite("DELETE FROM listing WHERE sorting = 'Filename'"), "list by Filename"),
+        (rewrite("UPDATE packages SET listed = sha256 WHERE package_id = 'bare-1'"), "bare-1"),
+    ],
     "timestamp for Uptane": [(change_role("timestamp", "uptane"), "timestamp")],
     "snapshot for TUF": [(change_role("snapshot", "tuf"), "snapshot")],
     "root": [(change_role("root", "tuf"), "root")],
@@ -146,6 +150,14 @@ def test_whatever_is_broken_is_1_and_named(copy, what):
     for _, name in BREAKAGES[what]:
         assert any(name in line for line in broken), (name, done.stdout)
     assert "Traceback" not in done.stderr
+
+
+def test_search_that_is_broken_is_made_anew(copy):
+    for break_it, _ in BREAKAGES["search"]:
+        break_it(copy)
+    assert copy.run("reindex").stdout == "lists and searches are made anew\n"
+    done = verify(copy)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_backup_while_packages_arrive_is_a_whole_repository(running, tmp_path):

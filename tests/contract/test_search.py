@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from builders import NOW, package
 from contract.conftest import Database
@@ -332,3 +333,47 @@ def test_the_last_package_that_was_handed_out_may_go(catalog: Catalog) -> None:
             tx.packages.remove(gone, 1, NOW)
             rest, _ = tx.packages.chunk(query, cursor, 0, 9)
         assert shown(rest) == expected(left)
+
+
+def test_what_searches_read_agrees_with_the_rows_after_any_changes(filled: tuple[Catalog, Model]) -> None:
+    catalog, _ = filled
+    with catalog.read() as tx:
+        assert list(tx.searching.differences()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE packages SET listed = entry_uptane WHERE package_id = 'n-3'",
+        "UPDATE packages SET name_word = version_word WHERE package_id = 'n-3'",
+        "UPDATE packages SET created_at = created_at + 1000 WHERE package_id = 'n-3'",
+        "DELETE FROM packages WHERE package_id = 'n-3'",
+        "UPDATE words SET folded = 'x' WHERE word = 'n'",
+        "DELETE FROM words WHERE word = '3'",
+        "UPDATE listing SET size = size - 1 WHERE sorting = 'CreatedAt'",
+        "UPDATE listing SET traits = names WHERE sorting = 'Filename'",
+        "DELETE FROM listing WHERE sorting = 'Filename'",
+        "UPDATE listing SET package_id = 'n-3' WHERE sorting = 'Filename'",
+    ],
+)
+def test_search_that_was_damaged_is_found_out_and_made_anew(
+    catalog: Catalog, database: Database, damage: str
+) -> None:
+    packages = [package("n", f"{number}", created_at=NOW + number) for number in range(6)]
+    with catalog.write() as tx:
+        for one in packages:
+            tx.packages.add(one, TARGETS, one.entry())
+    engine = create_engine(database.url)
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql(damage).rowcount > 0
+    engine.dispose()
+    with catalog.read() as tx:
+        assert list(tx.searching.differences())
+    with catalog.write() as tx:
+        tx.searching.rebuild()
+    with catalog.read() as tx:
+        assert list(tx.searching.differences()) == []
+        found = tx.packages.search(PackageQuery(name_contains="N", ascending=True)).values
+    ids = [json.loads(b"{%s}" % one.members)["packageId"] for one in found]
+    assert [one for one in ids if one != "n-3"] == ["n-0", "n-1", "n-2", "n-4", "n-5"]
+    assert ("n-3" in ids) == ("DELETE FROM packages" not in damage)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, bindparam, delete, insert, select, tuple_
 
 from otarium.adapters import tables
 from otarium.adapters.quick import Quick
@@ -65,9 +65,9 @@ _THIS = (
 )
 
 
-def place_of(sorting: SortKey) -> list[ColumnElement[Any]]:
+def place_of(sorting: SortKey) -> list[Column[Any]]:
     """The columns of a package that make its key."""
-    by_name: list[ColumnElement[Any]] = [_P.c.package_id, _P.c.source]
+    by_name: list[Column[Any]] = [_P.c.package_id, _P.c.source]
     return [_P.c.created_at, *by_name] if sorting == "CreatedAt" else by_name
 
 
@@ -76,18 +76,20 @@ def _bound(prefix: str, sorting: SortKey) -> ColumnElement[Any]:
     return tuple_(*(bindparam(f"{prefix}_{name}", type_=_P.c[name].type) for name in names))
 
 
+def _between(sorting: SortKey, *, bounded: bool) -> Quick:
+    """The leading column is bounded on its own too: of rows alone PostgreSQL takes a quarter to be in bounds,
+    and reads every package."""
+    place = place_of(sorting)
+    leading = place[0]
+    low, high = (bindparam(f"{prefix}_{leading.name}", type_=leading.type) for prefix in ("low", "high"))
+    where = [tuple_(*place) >= _bound("low", sorting), leading >= low]
+    if bounded:
+        where += [tuple_(*place) < _bound("high", sorting), leading <= high]
+    return Quick(select(_P.c.pk).where(*where).order_by(*place))
+
+
 _BETWEEN = {
-    sorting: {
-        bounded: Quick(
-            select(_P.c.pk)
-            .where(
-                tuple_(*place_of(sorting)) >= _bound("low", sorting),
-                *([tuple_(*place_of(sorting)) < _bound("high", sorting)] if bounded else []),
-            )
-            .order_by(*place_of(sorting))
-        )
-        for bounded in (True, False)
-    }
+    sorting: {bounded: _between(sorting, bounded=bounded) for bounded in (True, False)}
     for sorting in SORTINGS
 }
 

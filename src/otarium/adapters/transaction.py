@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, insert, update
 
 from otarium.adapters import tables
+from otarium.adapters.reindex import SearchIndex
 from otarium.adapters.rows_access import CredentialRows, JournalRows, KeyTable
 from otarium.adapters.rows_packages import PackageRows
 from otarium.adapters.rows_shelves import ShelfRows
@@ -21,6 +22,7 @@ class SqlTransaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.packages = PackageRows(connection)
+        self.searching = SearchIndex(connection)
         self.roles = RoleRows(connection)
         self.blobs = BlobRows(connection)
         self.credentials = CredentialRows(connection)

@@ -57,7 +57,7 @@ def trait_of(text: str) -> Trait:
     return Trait(source, has_sbom, frozenset(hardware_ids))
 
 
-def _words(package: Package) -> tuple[Word, Word, Word]:
+def words_of(package: Package) -> tuple[Word, Word, Word]:
     regular = package.id == f"{package.name}-{package.version}"
     trait = [package.source, package.has_sbom, *sorted(package.hardware_ids)]
     return (
@@ -69,12 +69,12 @@ def _words(package: Package) -> tuple[Word, Word, Word]:
 
 def numbers_of(connection: Connection, packages: Sequence[Package]) -> list[Numbers]:
     """The numbers of their words, in the same order; new words are added."""
-    words = [_words(package) for package in packages]
+    words = [words_of(package) for package in packages]
     digests = {word: word.digest for three in words for word in three}
     known = _known(connection, list(digests.values()))
     new = [word for word, digest in digests.items() if digest not in known]
     if new:
-        connection.execute(insert(_W), [_values(word, digests[word]) for word in new])
+        connection.execute(insert(_W), [values_of(word) for word in new])
         known |= _known(connection, [digests[word] for word in new])
     return [Numbers(*(known[digests[word]] for word in three)) for three in words]
 
@@ -91,10 +91,11 @@ def _known(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, int]
     return known
 
 
-def _values(word: Word, digest: bytes) -> dict[str, object]:
+def values_of(word: Word) -> dict[str, object]:
+    """Its row but for the number."""
     return {
         "kind": word.kind,
-        "digest": digest,
+        "digest": word.digest,
         "word": word.text,
         "folded": folded(word.text) if word.kind != TRAIT else "",
         "odd_id": None if word.odd_id is None else folded(word.odd_id),

@@ -18,7 +18,7 @@ from otarium.cli.status import status
 
 def register(app: typer.Typer) -> None:
     """Add the operator commands."""
-    for command in (serve, status, verify, backup):
+    for command in (serve, status, verify, reindex, backup):
         app.command()(command)
     root = typer.Typer(help="The root of trust.", no_args_is_help=True)
     root.command("export")(root_export)
@@ -96,6 +96,16 @@ def verify(data_dir: DataDir = None, master_key_file: MasterKeyFile = None, as_j
             f"{report.role_files} metadata files, release {report.release}"
         )
     raise typer.Exit(1 if report.broken else 0)
+
+
+def reindex(data_dir: DataDir = None, master_key_file: MasterKeyFile = None) -> None:
+    """Make anew what lists and searches read, when `otarium verify` says so; changes wait meanwhile."""
+    with told():
+        from otarium.services.verify import rebuild_search
+
+        repository = opened(data_dir, master_key_file)
+        rebuild_search(repository.catalog, repository.clock)
+    typer.echo("lists and searches are made anew")
 
 
 def backup(

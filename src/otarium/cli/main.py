@@ -13,7 +13,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help=(
         "A self-hosted package repository for over-the-air updates.\n\n"
-        "Operators: serve, status, client, token, source, verify, root, backup work on a data directory.\n\n"
+        "Operators: serve, status, client, token, source, verify, reindex, root, backup work on a data "
+        "directory.\n\n"
         "Users: push, list, show, edit, delete, check talk to a server (OTARIUM_HOST and OTARIUM_TOKEN); "
         "fetch downloads as a careful device would."
     ),

@@ -85,6 +85,16 @@ class Packages(Protocol):
         ...
 
 
+class Searching(Protocol):
+    """What lists and searches read: made from the rows of packages, in the transaction of every change."""
+
+    def differences(self) -> Iterator[str]:
+        """Where it says something else than the rows."""
+        ...
+
+    def rebuild(self) -> None: ...
+
+
 class Roles(Protocol):
     """Signed files. (role, version) is unique, and so is a version among all files of the targets key."""
 
@@ -179,6 +189,8 @@ class Journal(Protocol):
 class Transaction(Protocol):
     @property
     def packages(self) -> Packages: ...
+    @property
+    def searching(self) -> Searching: ...
     @property
     def roles(self) -> Roles: ...
     @property

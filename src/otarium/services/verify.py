@@ -82,6 +82,7 @@ class Verification:
                 self._check_sources(tx, release)
                 self._check_shelves(tx, release)
             rows = self._check_rows(tx)
+            self._check_searching(tx)
             known = {row.sha256: row for row in tx.blobs.every()}
         self._check_blobs(rows, frozenset(sha for sha, row in known.items() if not row.dying))
         for sha256 in self._blobs.orphans(frozenset(known), self._clock.now() - ORPHAN_SECONDS):
@@ -214,6 +215,14 @@ class Verification:
                 rows.append(_Bytes(package.id, package.content.sha256, package.content.length))
         return rows
 
+    def _check_searching(self, tx: Transaction) -> None:
+        """I5: lists and searches, which read something else than rows, show what the rows say."""
+        try:
+            for difference in tx.searching.differences():
+                self._report.broken.append(f"I5 {difference}; `otarium reindex` mends it")
+        except (ValueError, KeyError, TypeError) as error:
+            self._report.broken.append(f"I5 a row cannot be read: {error}")
+
     def _readable(self, tx: Transaction) -> Iterator[tuple[Package, Entry]]:
         try:
             yield from tx.packages.every()
@@ -243,6 +252,13 @@ class Verification:
         if length != row.length:
             return f"I9 {length} of {row.length} bytes are there"
         return None if digest.hexdigest() == row.sha256 else "I1 the bytes changed"
+
+
+def rebuild_search(catalog: Catalog, clock: Clock) -> None:
+    """Make anew, from the rows of packages, what lists and searches read."""
+    with catalog.write() as tx:
+        tx.searching.rebuild()
+        tx.journal.record(clock.now(), "otarium", "reindex", "packages")
 
 
 def _delegated(release: Release, dialect: Dialect) -> dict[str, list[str]]:
