@@ -9,14 +9,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from harness import Server, free_port
+from harness import free_port
+
+
+class Replica(Protocol):
+    port: int
+
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 DEVICE_HEADER = {"OTARIUM_DEVICE_HEADER": "X-Otarium-Device"}
 
 
-def nginx_config(directory: Path, replicas: Sequence[Server], port: int) -> Path:
+def nginx_config(directory: Path, replicas: Sequence[Replica], port: int) -> Path:
     """The whole configuration; its file."""
     snippet = _aimed((DEPLOY / "nginx/otarium.conf").read_text(), replicas)
     snippet = snippet.replace("listen 80;", f"listen 127.0.0.1:{port};")
@@ -32,21 +38,21 @@ def nginx_config(directory: Path, replicas: Sequence[Server], port: int) -> Path
     return file
 
 
-def haproxy_config(directory: Path, replicas: Sequence[Server], port: int) -> Path:
+def haproxy_config(directory: Path, replicas: Sequence[Replica], port: int) -> Path:
     text = _aimed((DEPLOY / "haproxy/otarium.cfg").read_text(), replicas)
     file = directory / "haproxy.cfg"
     file.write_text(text.replace("bind :80\n", f"bind 127.0.0.1:{port}\n"))
     return file
 
 
-def _aimed(text: str, replicas: Sequence[Server]) -> str:
+def _aimed(text: str, replicas: Sequence[Replica]) -> str:
     for number, replica in enumerate(replicas, 1):
         text = text.replace(f"otarium-{number}:8080", f"127.0.0.1:{replica.port}")
     assert not re.search(r"otarium-\d:8080", text), "the file has more replicas than run"
     return text
 
 
-PROXIES: dict[str, tuple[Callable[[Path, Sequence[Server], int], Path], Callable[[Path], list[str]]]] = {
+PROXIES: dict[str, tuple[Callable[[Path, Sequence[Replica], int], Path], Callable[[Path], list[str]]]] = {
     "nginx": (nginx_config, lambda file: [tool("nginx"), "-c", str(file)]),
     "haproxy": (haproxy_config, lambda file: [tool("haproxy"), "-db", "-f", str(file)]),
 }
@@ -68,11 +74,14 @@ def is_installed(name: str) -> bool:
 
 
 @contextmanager
-def running_proxy(name: str, directory: Path, replicas: Sequence[Server]) -> Iterator[int]:
-    """Its port."""
+def running_proxy(
+    name: str, directory: Path, replicas: Sequence[Replica], edit: Callable[[str], str] = str
+) -> Iterator[int]:
+    """Its port. `edit` changes the configuration further."""
     make, command = PROXIES[name]
     port = free_port()
     file = make(directory, replicas, port)
+    file.write_text(edit(file.read_text()))
     with (directory / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command(file), stdout=log, stderr=log)
     try:
