@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from prove import full_disk, kills, replicas, restart, same_id, sweep
+from prove import full_disk, kills, replicas, restart, rolling, same_id, sweep
 from prove.claims import Disproved, Impossible, Proof, Setup
 
 PROOFS: dict[str, Proof] = {
@@ -18,6 +18,7 @@ PROOFS: dict[str, Proof] = {
     "full-disk": full_disk.prove,
     "restart": restart.prove,
     "replicas": replicas.prove,
+    "rolling": rolling.prove,
 }
 
 

@@ -1,5 +1,6 @@
 """Which adapters the settings ask for: SQLite and a directory, or PostgreSQL and an object store."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,16 @@ def catalog(settings: Settings) -> "SqliteCatalog | PostgresCatalog":
     from otarium.adapters.catalog_postgres import PostgresCatalog
 
     return PostgresCatalog(storage.catalog_url, readers=readers)
+
+
+def start_in_turn(settings: Settings) -> AbstractContextManager[None]:
+    """Nobody else makes or migrates this repository. Raises Broken when the database cannot be reached."""
+    storage = settings.storage
+    if storage.database_url is None:
+        return nullcontext()  # whoever serves has locked the data directory
+    from otarium.adapters.catalog_postgres import start_in_turn
+
+    return start_in_turn(storage.catalog_url)
 
 
 def blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":

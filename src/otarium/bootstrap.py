@@ -24,7 +24,7 @@ from otarium.domain.release import Lifetimes
 from otarium.domain.shelves import ShelfLimits
 from otarium.running import is_leaving
 from otarium.services import authority, backup, renewal
-from otarium.services.clients import Clients
+from otarium.services.clients import Clients, Issued
 from otarium.services.downloads import Downloads
 from otarium.services.health import Health
 from otarium.services.inventory import Inventory
@@ -131,6 +131,13 @@ def open_repository(settings: Settings, clock: Clock | None = None) -> Repositor
     clients = Clients(catalog, clock, master.derive("credentials"))
     views = SharedViews(storage.data_dir / "views")
     return Repository(settings, catalog, backends.blobs(settings), master, clients, clock, views)
+
+
+def start(settings: Settings) -> tuple[Repository, Issued | None]:
+    """What a server does first, and the first client where there is none; replicas take turns at it."""
+    with backends.start_in_turn(settings):
+        repository = prepare(settings)
+        return repository, None if repository.clients.clients() else repository.clients.create_client("first")
 
 
 def prepare(settings: Settings, clock: Clock | None = None) -> Repository:

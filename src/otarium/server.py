@@ -45,8 +45,7 @@ def serve(settings: Settings, banner: "Banner") -> None:
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(settings):
         _require_free_port(settings)
-        repository = bootstrap.prepare(settings)
-        issued = None if repository.clients.clients() else repository.clients.create_client("first")
+        repository, issued = bootstrap.start(settings)
         repository.catalog.close()
         banner.show(settings, issued)
         with running.directory(settings.storage.run_dir) as shared:

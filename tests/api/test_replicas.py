@@ -7,43 +7,23 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from harness import Server, http, running_server, upload
-from postgresql import running_cluster
+from replicas import running_replicas, shared_settings
 
 SEEN_WITHIN = 1.0
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[dict[str, str]]:
-    """The settings that replicas have in common."""
-    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    store.start()
-    host, port = store.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/packages", method="PUT")).close()
-    with running_cluster() as cluster:
-        yield {
-            "OTARIUM_DATABASE_URL": cluster.new_database(),
-            "OTARIUM_BLOBS_URL": "s3://packages/otarium",
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "a",
-            "AWS_SECRET_ACCESS_KEY": "b",
-            "AWS_REGION": "us-east-1",
-        }
-    store.stop()
+    with shared_settings() as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")
-def replicas(shared, tmp_path_factory) -> Iterator[tuple[Server, Server]]:
-    first, second = (tmp_path_factory.mktemp(name) / "data" for name in ("first", "second"))
-    with running_server(first, env=shared) as one:
-        second.mkdir(mode=0o700)
-        shutil.copy(first / "master.key", second / "master.key")
-        with running_server(second, env=shared) as other:
-            yield one, other
+def replicas(shared, tmp_path_factory) -> Iterator[list[Server]]:
+    with running_replicas(tmp_path_factory.mktemp("replicas"), 2, shared) as servers:
+        yield servers
 
 
 def timestamp_version(server: Server) -> int:

@@ -1,6 +1,7 @@
 """Keys at rest: sealed, private to the owner, useless under another master key."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from otarium.adapters import keystore
 from otarium.adapters.views import SharedViews
 from otarium.domain.errors import Broken
+
+NOBODY, GROUP = 65_534, 10_001
 
 
 def master(path: Path) -> keystore.MasterKey:
@@ -91,3 +94,26 @@ def test_the_table_of_views_has_no_holes_that_a_full_disk_could_not_fill(tmp_pat
     SharedViews(tmp_path / "v")
     stat = (tmp_path / "v").stat()
     assert stat.st_blocks * 512 >= stat.st_size
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+@pytest.mark.parametrize(("mode", "taken"), [(0o400, False), (0o440, True), (0o644, False), (0o460, False)])
+def test_a_key_of_root_may_be_open_to_the_group_that_it_is_given_to(mode: int, taken: bool) -> None:
+    """As Kubernetes mounts secrets, and systemd credentials."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        key = Path(name) / "m"
+        keystore.create_master_key(key)
+        os.chown(key, 0, GROUP)
+        key.chmod(mode)
+        child = os.fork()
+        if child == 0:
+            os.setgroups([GROUP])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            try:
+                keystore.MasterKey(key)
+            except Broken:
+                os._exit(1)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == (0 if taken else 1)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from otarium.adapters.transaction import SqlTransaction
-from otarium.domain.errors import Invalid, StorageFull, Unavailable
+from otarium.domain.errors import Broken, Invalid, StorageFull, Unavailable
 from otarium.domain.names import SourceName
 from otarium.services.ports import Transaction
 
@@ -151,6 +151,18 @@ class PostgresLocks:
             raise Unavailable("The catalog cannot be reached.", retry_after=5) from error
         with connection:
             yield
+
+
+@contextmanager
+def start_in_turn(url: str) -> Iterator[None]:
+    """Replicas that start together find or make one repository, one after another."""
+    try:
+        connection = psycopg.connect(conninfo(url), autocommit=True, connect_timeout=BUSY_SECONDS)
+    except psycopg.OperationalError as error:
+        raise Broken(f"the database cannot be reached: {error}") from None
+    with connection:
+        connection.execute("SELECT pg_advisory_lock(hashtextextended('start', 0))")
+        yield
 
 
 def conninfo(url: str) -> str:
