@@ -53,7 +53,8 @@ def make_app(web: Web) -> Asgi:
         if dialect and scope["method"] == "GET" and not scope["query_string"]:
             meters.device_requests += 1
             try:
-                await device.send_timestamp(scope, dialect, send)
+                for message in await device.timestamp(scope, dialect):
+                    await send(message)
             except Exception as error:
                 await send_error(send, error)
         elif scope["path"].startswith(gate.DEVICE_PATHS):
