@@ -11,6 +11,7 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
@@ -35,6 +36,8 @@ log = logging.getLogger("otarium.server")
 _PR_SET_PDEATHSIG = 1
 _MAIN_PID = "OTARIUM_MAIN_PID"
 FIRST_CLIENT_FILE = "first-client.json"
+MOST_CONNECTIONS = 16_384
+"""Of one worker. Whoever comes after is accepted once another has left."""
 
 
 def serve(settings: Settings, banner: "Banner") -> None:
@@ -67,6 +70,7 @@ def _run(settings: Settings, logging_config: dict[str, Any]) -> None:
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=max(1, http.drain_seconds - 1),
+        backpressure=_connections(),
         log_dictconfig=logging_config,
         ssl_cert=http.tls_cert,
         ssl_key=http.tls_key,
@@ -83,6 +87,13 @@ class _Server(MPServer):
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
         stop: Any = super().signal_handler_interrupt
         self.leaving.then(signal.Signals(arguments[0]), lambda: stop(*arguments, **options))
+
+
+def _connections() -> int:
+    """How many a worker takes at once: devices hold theirs open. A quarter of the files is for all else."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return MOST_CONNECTIONS if most == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, most * 3 // 4)
 
 
 def worker() -> "Asgi":
