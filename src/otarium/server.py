@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 from granian.constants import Interfaces
 from granian.server import MPServer
 
-from otarium import bootstrap, logs, running
+from otarium import logs, running
 from otarium.domain.errors import Broken
-from otarium.services.clients import Issued
 from otarium.settings import Settings
 
 if TYPE_CHECKING:
+    from otarium.services.clients import Issued
     from otarium.web.app import Asgi
 
 log = logging.getLogger("otarium.server")
@@ -48,13 +49,26 @@ def serve(settings: Settings, banner: "Banner") -> None:
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(settings):
         _require_free_port(settings)
-        repository = bootstrap.prepare(settings)
-        issued = None if repository.clients.clients() else repository.clients.create_client("first")
-        repository.catalog.close()
+        os.environ[_MAIN_PID] = str(os.getpid())
+        # In a process of its own: what is loaded for this would stay in memory for good.
+        fork = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(1, fork, initializer=_die_with_parent) as once:
+            issued = once.submit(_prepare, settings).result()
         banner.show(settings, issued)
         with running.directory(settings.storage.run_dir) as shared:
-            os.environ.update(settings.environment(), **shared, **{_MAIN_PID: str(os.getpid())})
+            os.environ.update(settings.environment(), **shared)
             _run(settings, logging_config)
+
+
+def _prepare(settings: Settings) -> "Issued | None":
+    """The first client, if there was none."""
+    from otarium import bootstrap
+
+    repository = bootstrap.prepare(settings)
+    try:
+        return None if repository.clients.clients() else repository.clients.create_client("first")
+    finally:
+        repository.catalog.close()
 
 
 def _run(settings: Settings, logging_config: dict[str, Any]) -> None:
@@ -98,6 +112,8 @@ def _connections() -> int:
 
 def worker() -> "Asgi":
     """The application of one worker process; called by the server in it."""
+    from otarium import bootstrap
+
     _die_with_parent()
     settings = Settings()
     logs.configure(settings.logs.format)
@@ -159,7 +175,7 @@ def _locked(settings: Settings) -> Iterator[None]:
 class Banner:
     """What a person needs after the start. The first secret is shown once, on a terminal only."""
 
-    def show(self, settings: Settings, issued: Issued | None) -> None:
+    def show(self, settings: Settings, issued: "Issued | None") -> None:
         base = settings.http.base_url
         lines = [
             f"Packages API   {base}/api/v2beta   (and /api/v2; reference at {base}/docs)",
@@ -183,7 +199,7 @@ class Banner:
         print("\n".join(lines), flush=True)
 
 
-def _first_steps(settings: Settings, issued: Issued) -> list[str]:
+def _first_steps(settings: Settings, issued: "Issued") -> list[str]:
     api = f"{settings.http.base_url}/api/v2beta"
     client_id, secret = issued.credential.id, issued.secret
     credentials = f"-d client_id={client_id} -d client_secret={secret}"
@@ -212,7 +228,7 @@ def _command() -> str:
     return str(script) if script.name == "otarium" else f"{sys.executable} -m otarium"
 
 
-def _write_secret(settings: Settings, issued: Issued) -> Path:
+def _write_secret(settings: Settings, issued: "Issued") -> Path:
     path = settings.storage.data_dir / FIRST_CLIENT_FILE
     content = {
         "client_id": issued.credential.id,

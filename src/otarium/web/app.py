@@ -17,7 +17,7 @@ from otarium.web.context import Web
 from otarium.web.device import TIMESTAMPS, DeviceApp
 from otarium.web.http import bodiless, send_error
 from otarium.web.metrics import metrics
-from otarium.web.observe import Observer
+from otarium.web.observe import Inner, Observer
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -41,6 +41,11 @@ def make_app(web: Web) -> Asgi:
         except Exception as error:
             await send_error(send, error, head=scope["method"] == "HEAD")
 
+    return _entrance(web, device, answer, framework)
+
+
+def _entrance(web: Web, device: DeviceApp, answer: Inner, framework: Litestar) -> Asgi:
+    """What every request comes by first; the one that all devices make is answered here."""
     observed = Observer(answer, web.meters, web.traces)
     meters, devices = web.meters, observed if web.logs_devices else answer
     quick = {} if web.logs_devices else TIMESTAMPS
@@ -53,8 +58,9 @@ def make_app(web: Web) -> Asgi:
         if dialect and scope["method"] == "GET" and not scope["query_string"]:
             meters.device_requests += 1
             try:
-                for message in await device.timestamp(scope, dialect):
-                    await send(message)
+                start, body = await device.timestamp(scope, dialect)
+                await send(start)
+                await send(body)
             except Exception as error:
                 await send_error(send, error)
         elif scope["path"].startswith(gate.DEVICE_PATHS):
