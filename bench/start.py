@@ -31,8 +31,8 @@ def run(ground: Ground) -> list[Figure]:
     return [
         Figure("first start to first answer", median(fresh), "s", at_most=2),
         Figure("next start to first answer", median(again), "s", at_most=2),
-        Figure("memory while idle, RSS", median(resident), "MiB"),
-        Figure("memory while idle, PSS", median(proportional), "MiB", at_most=120),
+        Figure("memory while idle, RSS", median(resident), "MiB", at_most=120),
+        Figure("memory while idle, PSS", median(proportional), "MiB"),
     ]
 
 
