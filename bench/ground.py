@@ -32,10 +32,10 @@ class Ground:
         self._seeded: Path | None = None
 
     @contextmanager
-    def server(self, name: str, **options: str) -> Iterator[Server]:
-        """A server with one worker on an empty repository, removed afterwards."""
+    def server(self, name: str, workers: int = 1, **options: str) -> Iterator[Server]:
+        """A server on an empty repository, removed afterwards."""
         data = self.directory / name
-        with running_server(data, env=options, workers=1) as server:
+        with running_server(data, env=options, workers=workers) as server:
             yield server
         shutil.rmtree(data)
 

@@ -1,6 +1,12 @@
-"""`python -m otarium`."""
+"""`otarium` and `python -m otarium`."""
 
-from otarium.cli.main import main
+
+def main() -> None:
+    # Imported here because every worker imports this module again, and has no use for the command line.
+    from otarium.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -11,10 +11,12 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 from granian.constants import Interfaces
 from granian.server import MPServer
 
-from otarium import bootstrap, logs, running
+from otarium import logs, running
 from otarium.domain.errors import Broken
-from otarium.services.clients import Issued
 from otarium.settings import Settings
 
 if TYPE_CHECKING:
+    from otarium.services.clients import Issued
     from otarium.web.app import Asgi
 
 log = logging.getLogger("otarium.server")
@@ -35,6 +37,8 @@ log = logging.getLogger("otarium.server")
 _PR_SET_PDEATHSIG = 1
 _MAIN_PID = "OTARIUM_MAIN_PID"
 FIRST_CLIENT_FILE = "first-client.json"
+MOST_CONNECTIONS = 16_384
+"""Of one worker. Whoever comes after is accepted once another has left."""
 
 
 def serve(settings: Settings, banner: "Banner") -> None:
@@ -45,12 +49,24 @@ def serve(settings: Settings, banner: "Banner") -> None:
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(settings):
         _require_free_port(settings)
-        repository, issued = bootstrap.start(settings)
-        repository.catalog.close()
+        os.environ[_MAIN_PID] = str(os.getpid())
+        # In a process of its own: what is loaded for this would stay in memory for good.
+        fork = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(1, fork, initializer=_die_with_parent) as once:
+            issued = once.submit(_prepare, settings).result()
         banner.show(settings, issued)
         with running.directory(settings.storage.run_dir) as shared:
-            os.environ.update(settings.environment(), **shared, **{_MAIN_PID: str(os.getpid())})
+            os.environ.update(settings.environment(), **shared)
             _run(settings, logging_config)
+
+
+def _prepare(settings: Settings) -> "Issued | None":
+    """The first client, if there was none."""
+    from otarium import bootstrap
+
+    repository, issued = bootstrap.start(settings)
+    repository.catalog.close()
+    return issued
 
 
 def _run(settings: Settings, logging_config: dict[str, Any]) -> None:
@@ -66,6 +82,7 @@ def _run(settings: Settings, logging_config: dict[str, Any]) -> None:
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=max(1, http.drain_seconds - 1),
+        backpressure=_connections(),
         log_dictconfig=logging_config,
         ssl_cert=http.tls_cert,
         ssl_key=http.tls_key,
@@ -84,8 +101,17 @@ class _Server(MPServer):
         self.leaving.then(signal.Signals(arguments[0]), lambda: stop(*arguments, **options))
 
 
+def _connections() -> int:
+    """How many a worker takes at once: devices hold theirs open. A quarter of the files is for all else."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return MOST_CONNECTIONS if most == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, most * 3 // 4)
+
+
 def worker() -> "Asgi":
     """The application of one worker process; called by the server in it."""
+    from otarium import bootstrap
+
     _die_with_parent()
     settings = Settings()
     logs.configure(settings.logs.format)
@@ -147,7 +173,7 @@ def _locked(settings: Settings) -> Iterator[None]:
 class Banner:
     """What a person needs after the start. The first secret is shown once, on a terminal only."""
 
-    def show(self, settings: Settings, issued: Issued | None) -> None:
+    def show(self, settings: Settings, issued: "Issued | None") -> None:
         base = settings.http.base_url
         lines = [
             f"Packages API   {base}/api/v2beta   (and /api/v2; reference at {base}/docs)",
@@ -171,7 +197,7 @@ class Banner:
         print("\n".join(lines), flush=True)
 
 
-def _first_steps(settings: Settings, issued: Issued) -> list[str]:
+def _first_steps(settings: Settings, issued: "Issued") -> list[str]:
     api = f"{settings.http.base_url}/api/v2beta"
     client_id, secret = issued.credential.id, issued.secret
     credentials = f"-d client_id={client_id} -d client_secret={secret}"
@@ -200,7 +226,7 @@ def _command() -> str:
     return str(script) if script.name == "otarium" else f"{sys.executable} -m otarium"
 
 
-def _write_secret(settings: Settings, issued: Issued) -> Path:
+def _write_secret(settings: Settings, issued: "Issued") -> Path:
     path = settings.storage.data_dir / FIRST_CLIENT_FILE
     content = {
         "client_id": issued.credential.id,

@@ -18,7 +18,7 @@ from otarium.web.context import Web
 from otarium.web.device import TIMESTAMPS, DeviceApp
 from otarium.web.http import bodiless, send_error
 from otarium.web.metrics import metrics
-from otarium.web.observe import Observer
+from otarium.web.observe import Inner, Observer
 from otarium.web.pages import PAGES, PagesApp
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -30,6 +30,11 @@ def make_app(web: Web) -> Asgi:
     device = DeviceApp(web, authenticator)
     framework = cast(Asgi, _framework(web, authenticator))
     answer = _answering(device, PagesApp(web, authenticator, framework), framework)
+    return _entrance(web, device, answer, framework)
+
+
+def _entrance(web: Web, device: DeviceApp, answer: Inner, framework: Asgi) -> Asgi:
+    """What every request comes by first; the one that all devices make is answered here."""
     observed = Observer(answer, web.meters, web.traces)
     meters, devices = web.meters, observed if web.logs_devices else answer
     quick = {} if web.logs_devices else TIMESTAMPS
@@ -42,7 +47,9 @@ def make_app(web: Web) -> Asgi:
         if dialect and scope["method"] == "GET" and not scope["query_string"]:
             meters.device_requests += 1
             try:
-                await device.send_timestamp(scope, dialect, send)
+                start, body = await device.timestamp(scope, dialect)
+                await send(start)
+                await send(body)
             except Exception as error:
                 await send_error(send, error)
         elif scope["path"].startswith(gate.DEVICE_PATHS):

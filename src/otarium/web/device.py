@@ -23,8 +23,8 @@ from otarium.web import gate
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.downloads import handed_over, send_blob
-from otarium.web.http import Reply, Send, header, not_allowed
-from otarium.web.metadata import MetadataReplies, MetadataReply
+from otarium.web.http import Fields, Reply, Send, fields, header, not_allowed
+from otarium.web.metadata import Answer, MetadataReplies, MetadataReply
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class DeviceApp:
         self._authenticator = authenticator
         self._replies = MetadataReplies(web)
         self._blind = False
-        self._device_header = web.device_header
+        self._device_header = web.device_header or b"authorization"
 
     async def __call__(self, scope: Scope_, _receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -52,31 +52,34 @@ class DeviceApp:
         _, prefix, rest = scope["path"].split("/", 2)
         dialect = _DIALECTS[prefix]
         if rest == "timestamp.json":
-            await self.send_timestamp(scope, dialect, send)
-            return
-        await self._admit(scope)
-        if rest.startswith("targets/"):
-            await self._send_target(scope, send)
+            answer = await self.timestamp(scope, dialect)
         else:
-            await (await self._metadata(scope, dialect, rest)).send(scope, send)
+            await self._admit(scope)
+            if rest.startswith("targets/"):
+                await self._send_target(scope, send)
+                return
+            answer = await self._metadata(scope, dialect, rest)
+        for message in answer:
+            await send(message)
 
     async def _admit(self, scope: Scope_) -> None:
         if self._web.devices_need_token:
             (await self._authenticator.actor(header(scope, b"authorization"))).require(Scope.READ)
 
-    async def send_timestamp(self, scope: Scope_, dialect: Dialect, send: Send) -> None:
+    async def timestamp(self, scope: Scope_, dialect: Dialect) -> Answer:
         """What every device asks for all the time: no thread, no copy."""
         if self._web.devices_need_token:
             await self._admit(scope)
         if not self._is_fresh():
             await self._refresh()
-        current = self._web.metadata.current
+        current, asked = self._web.metadata.current, fields(scope)
         if dialect is Dialect.UPTANE:
-            self._web.views.remember(self._device(scope), current.number, time.time())
+            self._web.views.remember(self._device(scope, asked), current.number, time.time())
         file = current.timestamp
-        await self._replies.plain(file.in_dialect(dialect), file.signed_at).send(scope, send)
+        reply = self._replies.plain(file.in_dialect(dialect), file.signed_at)
+        return await reply.answer(asked, head=scope["method"] == "HEAD")
 
-    async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> MetadataReply:
+    async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> Answer:
         if not self._is_fresh():
             await self._refresh()
         match = _ROLE_FILE.fullmatch(name.removeprefix("delegations/"))
@@ -86,7 +89,7 @@ class DeviceApp:
             reply = await (self._own if is_own else self._source)(scope, dialect, match)
         if reply is None:
             raise NotFound(f"There is no metadata file {name[:100]!a}.")
-        return reply
+        return await reply.answer(fields(scope), head=scope["method"] == "HEAD")
 
     async def _own(self, scope: Scope_, dialect: Dialect, match: re.Match[str]) -> MetadataReply | None:
         """A file that this repository signed."""
@@ -114,17 +117,12 @@ class DeviceApp:
         """The release whose timestamp a device took last, where that is not the newest."""
         if dialect is not Dialect.UPTANE:
             return None
-        number = self._web.views.recall(self._device(scope), time.time())
+        number = self._web.views.recall(self._device(scope, fields(scope)), time.time())
         return None if number == self._web.metadata.current.number else number
 
-    def _device(self, scope: Scope_) -> bytes:
+    def _device(self, scope: Scope_, asked: Fields) -> bytes:
         """Who asks: what the proxy in front says, else its credential where it has one, else its address."""
-        told = b""
-        for name, value in scope["headers"]:
-            if name == self._device_header:
-                return bytes(value)
-            if name == b"authorization":
-                told = bytes(value)
+        told = asked.get(self._device_header) or asked.get(b"authorization")
         client = scope["client"]
         return told or (client[0].encode() if client else b"")
 

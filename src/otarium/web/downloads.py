@@ -8,7 +8,7 @@ from otarium.domain.errors import RangeNotSatisfiable, Unavailable
 from otarium.domain.names import Sha256
 from otarium.services.ports_blobs import OpenBlob
 from otarium.web.context import Web
-from otarium.web.http import Headers, Send, header
+from otarium.web.http import Fields, Headers, Send, fields
 from otarium.web.metadata import NO_CACHE, matches
 
 CHUNK_BYTES = 256 * 1024
@@ -22,18 +22,19 @@ async def send_blob(scope: dict[str, Any], send: Send, web: Web, sha256: Sha256,
         raise Unavailable("The bytes of this package cannot be read at the moment.", retry_after=30)
     with blob:
         size = blob.length
-        etag = f'"{sha256}"'
+        etag = f'"{sha256}"'.encode()
         headers: Headers = [
-            (b"etag", etag.encode()),
+            (b"etag", etag),
             (b"accept-ranges", b"bytes"),
             (b"cache-control", web.cache_forever if immutable else NO_CACHE),
         ]
-        condition = header(scope, b"if-none-match")
+        asked = fields(scope)
+        condition = asked.get(b"if-none-match")
         if condition is not None and matches(condition, etag):
             await send({"type": "http.response.start", "status": 304, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        span = _asked_range(scope, etag, size)
+        span = None if scope["method"] == "HEAD" else _asked_range(asked, etag, size)
         if span is None:
             whole = range(size)
             await _stream(scope, send, web, blob, whole, 200, headers)
@@ -54,15 +55,14 @@ def handed_over(web: Web, path: str, *, immutable: bool) -> Headers:
     ]
 
 
-def _asked_range(scope: dict[str, Any], etag: str, size: int) -> range | None:
+def _asked_range(asked: Fields, etag: bytes, size: int) -> range | None:
     """The bytes asked for; None for all of them, an empty range when none of them exist.
 
     Several ranges, other units and nonsense are answered with everything, as RFC 9110 14.2 allows.
     """
-    asked = header(scope, b"range")
-    if asked is None or scope["method"] == "HEAD" or (header(scope, b"if-range") or etag) != etag:
+    if b"range" not in asked or asked.get(b"if-range", etag) != etag:
         return None
-    match = _RANGE.fullmatch(asked.strip().lower().replace(" ", ""))
+    match = _RANGE.fullmatch(asked[b"range"].decode("latin-1").strip().lower().replace(" ", ""))
     if match is None or not (match[1] or match[2]):
         return None
     if not match[1]:

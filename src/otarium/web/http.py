@@ -10,12 +10,22 @@ from otarium.web import errors
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+Fields = dict[bytes, bytes]
 
 
 def header(scope: Mapping[str, Any], name: bytes) -> str | None:
     """A header by its lower-case name; several lines of it are one list (RFC 9110 5.3)."""
     lines = [str(value, "latin-1") for key, value in scope["headers"] if key == name]
     return ", ".join(lines) if lines else None
+
+
+def fields(scope: Mapping[str, Any]) -> Fields:
+    """All headers by their lower-case names; several lines of one are one list (RFC 9110 5.3)."""
+    lines = scope["headers"]
+    named: Fields = dict(lines)
+    if len(named) < len(lines):
+        return {name: b", ".join(value for key, value in lines if key == name) for name in named}
+    return named
 
 
 @dataclass(frozen=True, slots=True)

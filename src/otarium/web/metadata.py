@@ -10,7 +10,7 @@ from typing import Any
 
 from otarium.domain.roles import SignedRole
 from otarium.web.context import Web
-from otarium.web.http import Headers, Send
+from otarium.web.http import Fields, Headers
 
 _GZIP_FROM_BYTES = 1024
 _KEPT_BYTES = 32 * 1024 * 1024
@@ -18,16 +18,24 @@ NO_CACHE = b"no-cache"
 _NO_BODY = {"type": "http.response.body", "body": b""}
 
 
+Answer = tuple[dict[str, Any], dict[str, Any]]
+"""Two ASGI messages: start and body."""
+
+
 class _Variant:
-    """The ASGI messages of one encoding of one file."""
+    """The answers of one encoding of one file."""
 
     def __init__(self, body: bytes, etag: str, headers: Headers) -> None:
-        self.etag = etag
-        headers = [*headers, (b"etag", etag.encode())]
-        self.not_modified = {"type": "http.response.start", "status": 304, "headers": headers}
-        length = (b"content-length", str(len(body)).encode())
-        self.start = {"type": "http.response.start", "status": 200, "headers": [*headers, length]}
-        self.body = {"type": "http.response.body", "body": body}
+        self.etag = etag.encode()
+        headers = [*headers, (b"etag", self.etag)]
+        self.not_modified: Answer = _start(304, headers), _NO_BODY
+        start = _start(200, [*headers, (b"content-length", str(len(body)).encode())])
+        self.whole: Answer = start, {"type": "http.response.body", "body": body}
+        self.head: Answer = start, _NO_BODY
+
+
+def _start(status: int, headers: Headers) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 class MetadataReply:
@@ -50,31 +58,19 @@ class MetadataReply:
     def length(self) -> int:
         return self._signed.length
 
-    async def send(self, scope: dict[str, Any], send: Send) -> None:
-        accepted = condition = since = None
-        for name, value in scope["headers"]:
-            if name == b"accept-encoding":
-                accepted = value
-            elif name == b"if-none-match":
-                condition = (
-                    str(value, "latin-1") if condition is None else f"{condition}, {value.decode('latin-1')}"
-                )
-            elif name == b"if-modified-since":
-                since = str(value, "latin-1")
+    async def answer(self, asked: Fields, *, head: bool = False) -> Answer:
         variant = self._identity
+        accepted = asked.get(b"accept-encoding")
         if accepted is not None and self._signed.length >= _GZIP_FROM_BYTES and _takes_gzip(accepted):
             variant = await self._compressed()
+        condition = asked.get(b"if-none-match")
         # If-Modified-Since counts only where there is no If-None-Match (RFC 9110 13.1.3).
-        if (
-            matches(condition, variant.etag)
-            if condition is not None
-            else since is not None and _is_since(since, self._modified_at)
-        ):
-            await send(variant.not_modified)
-            await send(_NO_BODY)
-        else:
-            await send(variant.start)
-            await send(_NO_BODY if scope["method"] == "HEAD" else variant.body)
+        if condition is not None:
+            if condition == variant.etag or matches(condition, variant.etag):
+                return variant.not_modified
+        elif b"if-modified-since" in asked and _is_since(asked[b"if-modified-since"], self._modified_at):
+            return variant.not_modified
+        return variant.head if head else variant.whole
 
     async def _compressed(self) -> _Variant:
         if self._gzip is None:
@@ -97,17 +93,17 @@ def _takes_gzip(accepted: bytes) -> bool:
     return False
 
 
-def _is_since(text: str, modified_at: int) -> bool:
+def _is_since(date: bytes, modified_at: int) -> bool:
     try:
-        return parsedate_to_datetime(text).timestamp() >= modified_at
+        return parsedate_to_datetime(date.decode("latin-1")).timestamp() >= modified_at
     except (ValueError, OverflowError):
         return False
 
 
-def matches(condition: str, etag: str) -> bool:
+def matches(condition: bytes, etag: bytes) -> bool:
     """If-None-Match, by weak comparison (RFC 9110 13.1.2)."""
-    listed = [one.strip().removeprefix("W/") for one in condition.split(",")]
-    return etag in listed or listed == ["*"]
+    listed = [one.strip().removeprefix(b"W/") for one in condition.split(b",")]
+    return etag in listed or listed == [b"*"]
 
 
 class MetadataReplies:
