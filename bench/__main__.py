@@ -8,16 +8,31 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import devices, download, large, page, publish, search, sources, start, timestamp, upload
+from bench import (
+    devices,
+    download,
+    large,
+    objects,
+    offload,
+    page,
+    publish,
+    search,
+    sources,
+    start,
+    timestamp,
+    upload,
+)
 from bench.figures import Figure, table
 from bench.ground import Ground, MissingTool
 
 BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "start": start.run,
     "upload": upload.run,
+    "objects": objects.run,
     "publish": publish.run,
     "large": large.run,
     "download": download.run,
+    "offload": offload.run,
     "timestamp": timestamp.run,
     "devices": devices.run,
     "page": page.run,

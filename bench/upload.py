@@ -39,27 +39,27 @@ def run(ground: Ground) -> list[Figure]:
             quiet.wait(PATIENCE)
             _mark(source, number)
             with Growth(server.process.pid) as memory:
-                rates["upload"].append(_rate(lambda n=number: _upload(server, source, n)))
+                rates["upload"].append(rate(lambda n=number: _upload(server, source, n)))
             growth.append(memory.bytes)
             _forget(server, number)
-            rates["hash"].append(_rate(lambda: _hash(source)))
-            rates["write"].append(_rate(lambda: _write(source, ground.directory / "written")))
+            rates["hash"].append(rate(lambda: _hash(source)))
+            rates["write"].append(rate(lambda: _write(source, ground.directory / "written")))
             rates["overlapped"].append(
-                _rate(lambda: _write(source, ground.directory / "written", overlapped=True))
+                rate(lambda: _write(source, ground.directory / "written", overlapped=True))
             )
-            rates["discard"].append(_rate(lambda: _post(discard_port, "/", source, "")))
+            rates["discard"].append(rate(lambda: post(discard_port, "/", source, "")))
     at_once = many_at_once(ground, source)
     source.unlink()
-    rate = {name: median(values) for name, values in rates.items()}
-    slowest = min(rate["hash"], rate["write"], rate["discard"])
+    middle = {name: median(values) for name, values in rates.items()}
+    slowest = min(middle["hash"], middle["write"], middle["discard"])
     return [
         Figure("growth of the server's memory, worst of 3", max(growth) / MIB, "MiB", at_most=64),
-        Figure("sha256 in one thread", rate["hash"], "MiB/s"),
-        Figure("write and fsync", rate["write"], "MiB/s"),
-        Figure("the same, overlapped", rate["overlapped"], "MiB/s"),
-        Figure("read by the HTTP server and thrown away", rate["discard"], "MiB/s"),
-        Figure("upload of 5 GiB", rate["upload"], "MiB/s"),
-        Figure("upload to the slowest of the three", rate["upload"] / slowest, "x", at_least=0.85),
+        Figure("sha256 in one thread", middle["hash"], "MiB/s"),
+        Figure("write and fsync", middle["write"], "MiB/s"),
+        Figure("the same, overlapped", middle["overlapped"], "MiB/s"),
+        Figure("read by the HTTP server and thrown away", middle["discard"], "MiB/s"),
+        Figure("upload of 5 GiB", middle["upload"], "MiB/s"),
+        Figure("upload to the slowest of the three", middle["upload"] / slowest, "x", at_least=0.85),
         *at_once,
     ]
 
@@ -71,7 +71,7 @@ def many_at_once(ground: Ground, source: Path) -> list[Figure]:
     def post(server: Server, number: int) -> None:
         path = upload_path("at-once", str(number))
         try:
-            _post(server.port, path, source, server.token, SIZE_AT_ONCE, number.to_bytes(8, "big"))
+            post(server.port, path, source, server.token, SIZE_AT_ONCE, number.to_bytes(8, "big"))
         except BaseException as failure:
             failures.append(failure)
 
@@ -100,12 +100,12 @@ def _forget(server: Server, number: int) -> None:
     http(server, "DELETE", f"/api/v2beta/packages/large-{number}")
 
 
-def _rate(action: Callable[[], object]) -> float:
+def rate(action: Callable[[], object], size: int = SIZE) -> float:
     """MiB per second, after everything written before has reached the disk."""
     os.sync()
     started = time.perf_counter()
     action()
-    return SIZE / MIB / (time.perf_counter() - started)
+    return size / MIB / (time.perf_counter() - started)
 
 
 def _write_random(path: Path) -> None:
@@ -121,10 +121,10 @@ def _mark(path: Path, number: int) -> None:
 
 
 def _upload(server: Server, source: Path, number: int) -> None:
-    _post(server.port, upload_path("large", str(number)), source, server.token)
+    post(server.port, upload_path("large", str(number)), source, server.token)
 
 
-def _post(port: int, path: str, source: Path, token: str, size: int = SIZE, instead: bytes = b"") -> None:
+def post(port: int, path: str, source: Path, token: str, size: int = SIZE, instead: bytes = b"") -> None:
     """Send the file as it lies on the disk, other bytes `instead` of its first ones; the client costs as
     little as possible."""
     connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)

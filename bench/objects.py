@@ -1,0 +1,72 @@
+"""An upload into an object store, beside a plain multipart put of the same file into the same store.
+
+The store is the one of the tests (it speaks S3 on loopback, in Python), so only the ratio says something.
+"""
+
+import os
+import urllib.request
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import obstore
+from moto.server import ThreadedMotoServer
+from obstore.store import S3Store
+
+from bench import quiet
+from bench.clients import upload_path
+from bench.figures import Figure
+from bench.ground import Ground
+from bench.memory import Growth
+from bench.upload import MIB, post, rate
+
+ROUNDS = 5
+SIZE = 128 * MIB
+PATIENCE = 20.0
+PART = 5 * MIB
+
+
+def run(ground: Ground) -> list[Figure]:
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    try:
+        host, port = store.get_host_and_port()
+        return _beside(ground, f"http://{host}:{port}")
+    finally:
+        store.stop()
+
+
+def _beside(ground: Ground, endpoint: str) -> list[Figure]:
+    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bench", method="PUT")).close()
+    source, ours, plain, growth = ground.directory / "object", [], [], []
+    environment = {
+        "OTARIUM_BLOBS_URL": "s3://bench/otarium",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "us-east-1",
+    }
+    with ground.server("objects", **environment) as server:
+        for number in range(ROUNDS):
+            source.write_bytes(os.urandom(SIZE))
+            path = upload_path("object", str(number))
+            quiet.wait(PATIENCE)
+            with Growth(server.process.pid) as memory:
+                ours.append(rate(lambda p=path: post(server.port, p, source, server.token, SIZE), SIZE))
+            growth.append(memory.bytes / MIB)
+            quiet.wait(PATIENCE)
+            plain.append(rate(lambda n=number: _put(endpoint, source, n), SIZE))
+    return [
+        Figure("plain multipart put of 128 MiB", median(plain), "MiB/s"),
+        Figure("upload of 128 MiB into the store", median(ours), "MiB/s"),
+        Figure("upload to the plain put", median(ours) / median(plain), "x", at_least=0.85),
+        Figure("growth of the server's memory, worst of 5", max(growth), "MiB", at_most=64),
+    ]
+
+
+def _put(endpoint: str, source: Path, number: int) -> None:
+    options: Any = {"client_options": {"allow_http": True}}
+    keys = {"access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
+    store = S3Store("bench", endpoint=endpoint, **keys, **options)
+    obstore.put(store, f"plain-{number}", source, chunk_size=PART, max_concurrency=2)
