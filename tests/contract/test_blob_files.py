@@ -24,3 +24,14 @@ def test_what_is_staged_is_cleared_when_nobody_holds_it_and_it_was_not_made_just
     assert new.exists()  # made, but perhaps not locked yet
     held.finish()
     held.commit()
+
+
+def test_a_replica_that_starts_leaves_alone_what_another_one_is_writing(tmp_path: Path) -> None:
+    store = FileBlobStore(tmp_path)
+    store.prepare()
+    coming = store.stage()
+    coming.write(b"still coming")
+    FileBlobStore(tmp_path).prepare()
+    sha256, _ = coming.finish()
+    coming.commit()
+    assert store.exists(sha256)

@@ -34,10 +34,10 @@ class FileBlobStore:
         self.mode = 0o640 if by_proxy else 0o600
 
     def prepare(self) -> None:
-        """Make the directories and clear what a crash left in staging. Call with nobody else running."""
+        """Make the directories and clear what a crash left in staging; replicas may share them."""
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.rmtree(self._staging, ignore_errors=True)
-        self._staging.mkdir(mode=0o700)
+        self._staging.mkdir(exist_ok=True, mode=0o700)
+        self.clear_abandoned()
         for first in range(256):
             (self._root / f"{first:02x}").mkdir(exist_ok=True, mode=0o700)
         if self._by_proxy:
