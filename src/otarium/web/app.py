@@ -1,7 +1,7 @@
 """The route table, and the ASGI application around it.
 
-/repo and /tuf are handed out before the framework, and so are pages of packages: inside it they would cost a
-third of their rate.
+/repo and /tuf are handed out before the framework: a mount inside it would cost a third of their rate. So are
+pages of packages.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
