@@ -3,6 +3,7 @@
 The store is the one of the tests (it speaks S3 on loopback, in Python), so only the ratio says something.
 """
 
+import logging
 import os
 import urllib.request
 from pathlib import Path
@@ -27,6 +28,7 @@ PART = 5 * MIB
 
 
 def run(ground: Ground) -> list[Figure]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     store.start()
     try:

@@ -1,7 +1,7 @@
 """How long a server takes from its command to its first answer, and the memory it then holds while idle.
 
 Memory is that of all its processes (the main one, one worker, what Python starts beside them): PSS, in
-which pages that they share count once, and RSS, in which they count for each.
+which a page that several share counts once, is what the machine has to find for them. RSS counts it for each.
 """
 
 import time
@@ -31,8 +31,8 @@ def run(ground: Ground) -> list[Figure]:
     return [
         Figure("first start to first answer", median(fresh), "s", at_most=2),
         Figure("next start to first answer", median(again), "s", at_most=2),
-        Figure("memory while idle, RSS", median(resident), "MiB", at_most=120),
-        Figure("memory while idle, PSS", median(proportional), "MiB"),
+        Figure("memory while idle (PSS)", median(proportional), "MiB", at_most=120),
+        Figure("memory while idle, shared pages counted for each process (RSS)", median(resident), "MiB"),
     ]
 
 
