@@ -8,6 +8,7 @@ from otarium.services import renewal
 from otarium.services.leases import leased
 from otarium.services.metadata import Metadata
 from otarium.services.offload import Offload
+from otarium.services.offloading import STEP_SECONDS, Offloading
 from otarium.services.ports_watch import Job
 from otarium.services.publishing import Publisher
 from otarium.services.refreshing import Refreshing, leave_tuf
@@ -23,8 +24,8 @@ CHECKPOINT_INTERVAL = 2.0
 REFRESH_INTERVAL = 5.0
 """How often is looked for sources that are due."""
 TELLING_INTERVAL = 5.0
-OFFLOAD_INTERVAL = 0.2
-OFFLOAD_SWEEP_INTERVAL = 60.0
+OFFLOAD_PATIENCE = 2.0
+"""How long a stop waits for what is just copied; whoever goes on is not disturbed by half of it."""
 ORPHAN_INTERVAL = 6 * 3600.0
 
 
@@ -35,10 +36,12 @@ def schedules(
     refreshing: Refreshing,
     watching: Watching,
     meters: "WorkerMeters",
+    offloading: Offloading | None,
 ) -> Iterator[renewal.Schedule]:
-    """Each has a thread of its own."""
+    """Each has a thread of its own: the first copy for devices may take hours, and renewal does not wait."""
     yield _shared(repository, publisher, metadata, refreshing, watching, meters)
-    yield from _offloading(repository, metadata, watching)
+    if offloading is not None:
+        yield renewal.Schedule([(STEP_SECONDS, offloading.step)], patience=OFFLOAD_PATIENCE)
 
 
 def _shared(
@@ -66,20 +69,13 @@ def _shared(
     return renewal.Schedule([*once, checkpoint, (TELLING_INTERVAL, meters.tell_device_requests)])
 
 
-def _offloading(
-    repository: "Repository", metadata: Metadata, watching: Watching
-) -> Iterator[renewal.Schedule]:
-    """On a thread of its own: the first copy of a repository may take hours."""
-    settings, catalog = repository.settings, repository.catalog
+def offloading(repository: "Repository", metadata: Metadata, watching: Watching) -> Offloading | None:
+    settings, catalog, clock = repository.settings, repository.catalog, repository.clock
     target = backends.offload_target(settings)
-    if target is not None:
-        files, grace = SourceFiles(catalog, metadata), settings.metadata.deleted_grace
-        offload = Offload(target, catalog, metadata, files, repository.blobs, repository.clock, grace)
-        leases = backends.leases(settings)
-        jobs: list[tuple[str, float, Job]] = [
-            ("offload", OFFLOAD_INTERVAL, offload),
-            ("offload-sweep", OFFLOAD_SWEEP_INTERVAL, offload.sweep),
-        ]
-        yield renewal.Schedule(
-            [(every, leased(leases, "offload", watching.job(name, job))) for name, every, job in jobs]
-        )
+    if target is None:
+        return None
+    files, grace = SourceFiles(catalog, metadata), settings.metadata.deleted_grace
+    offload = Offload(target, catalog, metadata, files, repository.blobs, clock, grace)
+    push = watching.job("offload", offload.push)
+    sweep = watching.job("offload-sweep", offload.sweep)
+    return Offloading(offload, metadata, backends.leases(settings), clock, push, sweep)

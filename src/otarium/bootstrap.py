@@ -193,8 +193,11 @@ def web_app(settings: Settings) -> "Asgi":
     limits = Limits(uploads.max_package_bytes, uploads.reserve_bytes, uploads.reuse_deleted_versions)
     packages = Packages(repository.catalog, repository.blobs, publisher, repository.shelving(), limits)
     sources, refreshing = repository.sources(publisher, traces)
-    schedules = list(background.schedules(repository, publisher, metadata, refreshing, watching, meters))
-    started, stopped = _life(publisher, schedules, traces)
+    offloading = background.offloading(repository, metadata, watching)
+    schedules = background.schedules(
+        repository, publisher, metadata, refreshing, watching, meters, offloading
+    )
+    started, stopped = _life(publisher, list(schedules), traces)
     leaving = partial(is_leaving, settings.storage.run_dir)
     inventory = repository.inventory()
     web = Web(
@@ -210,7 +213,8 @@ def web_app(settings: Settings) -> "Asgi":
         clients=repository.clients,
         blobs=repository.blobs,
         views=repository.views,
-        health=Health(repository.catalog, repository.blobs, metadata, repository.clock, leaving),
+        health=Health(repository.catalog, repository.blobs, metadata, repository.clock, leaving, offloading),
+        offloading=offloading,
         inventory=inventory,
         contents=RecentContents(inventory),
         meters=meters,

@@ -8,6 +8,7 @@ from otarium.domain.packages import timestamp
 from otarium.domain.sources import Source
 from otarium.services.inventory import Inventory
 from otarium.services.metadata import Metadata
+from otarium.services.offloading import OffloadHealth, Offloading
 from otarium.services.ports import Catalog, Clock
 from otarium.services.ports_blobs import BlobStore
 
@@ -30,12 +31,13 @@ class SourceHealth:
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """`problems` is empty when the process is ready; `expires` is when the first online role expires.
-    A source that fares badly makes nobody unready."""
+    A source or a copy for devices that fares badly makes nobody unready."""
 
     release: int
     expires: str | None
     problems: tuple[str, ...]
     sources: Mapping[str, SourceHealth] = field(default_factory=dict)
+    offload: OffloadHealth | None = None
 
 
 class Health:
@@ -46,6 +48,7 @@ class Health:
         metadata: Metadata,
         clock: Clock,
         leaving: Callable[[], bool] = lambda: False,
+        offloading: Offloading | None = None,
     ) -> None:
         """`leaving` tells whether the server is about to stop."""
         self._catalog = catalog
@@ -54,6 +57,7 @@ class Health:
         self._metadata = metadata
         self._clock = clock
         self._leaving = leaving
+        self._offloading = offloading
 
     def ready(self) -> Readiness:
         """Tries a real write, since a catalog that is locked reads well, and looks at the free space."""
@@ -80,7 +84,8 @@ class Health:
             problems.append("The disk is too full to publish or to renew; free some space.")
         if expires <= self._clock.now():
             problems.append(f"Signed metadata expired at {timestamp(expires)}.")
-        return Readiness(release.number, timestamp(expires), tuple(problems), sources)
+        offload = self._offloading.health() if self._offloading else None
+        return Readiness(release.number, timestamp(expires), tuple(problems), sources, offload)
 
 
 def _health(source: Source, now: int) -> SourceHealth:

@@ -40,9 +40,6 @@ NAMES_AT_ONCE = 200
 LEAST_GRACE = 60
 """Seconds; what is listed may be a moment older than the catalog."""
 
-LOOK_SECONDS = 60
-"""How long the copy is taken to be as it was left."""
-
 Versions = Mapping[str, int]
 
 
@@ -80,17 +77,12 @@ class Offload:
         self._grace = max(grace, LEAST_GRACE)
         self._known = Served()
         self._roots = 0
-        self._walk: Iterator[str] = iter(())
-        self._next_look = 0
+        self._walk: Iterator[str] | None = None
 
-    def __call__(self) -> None:
-        """Costs nothing while there is no new release; call it often."""
-        if not self._metadata.is_fresh():
-            self._metadata.refresh()
-        now = self._clock.now()
-        if self._known.number != self._metadata.current.number or now >= self._next_look:
-            self.push()
-            self._next_look = now + LOOK_SECONDS
+    def shown(self) -> int:
+        """The release that the copy shows, 0 for none."""
+        raw = self._target.read(TIMESTAMP)
+        return version_of(raw) if raw else 0
 
     def push(self) -> int:
         """The release that the copy shows now. Raises Conflict where it is ahead of the catalog, or of
@@ -221,9 +213,10 @@ class Offload:
         with self._target.held():
             if self._served().number != self._metadata.current.number:
                 return True
+            self._walk = self._walk or self._target.names()
             names = list(islice(self._walk, NAMES_AT_ONCE))
             if not names:
-                self._walk = self._target.names()
+                self._walk = None
                 return False
             with self._catalog.read() as tx:
                 gone = [name for name in names if self._is_gone(tx, place_of(name))]

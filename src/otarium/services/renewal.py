@@ -86,8 +86,10 @@ class Sweep:
 class Schedule:
     """Runs jobs in a thread, each at its own interval in seconds, until stopped."""
 
-    def __init__(self, jobs: list[tuple[float, Callable[[], object]]]) -> None:
+    def __init__(self, jobs: list[tuple[float, Callable[[], object]]], patience: float | None = None) -> None:
+        """`patience`: how long a stop waits for the job that is just running; None for its end."""
         self._jobs = jobs
+        self._patience = patience
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
@@ -96,7 +98,7 @@ class Schedule:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(self._patience)
 
     def _run(self) -> None:
         due = [0.0] * len(self._jobs)

@@ -12,6 +12,7 @@ from otarium.services.downloads import Downloads
 from otarium.services.health import Health
 from otarium.services.inventory import Contents, Inventory
 from otarium.services.metadata import Metadata
+from otarium.services.offloading import Offloading
 from otarium.services.packages import Packages
 from otarium.services.ports import Views
 from otarium.services.ports_blobs import BlobStore
@@ -43,6 +44,7 @@ class Web:
     blobs: BlobStore
     views: Views
     health: Health
+    offloading: Offloading | None
     inventory: Inventory
     contents: Callable[[], Contents]
     """The same as the inventory's, not counted anew each time."""

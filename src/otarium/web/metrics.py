@@ -19,6 +19,7 @@ from otarium.domain.release import Release
 from otarium.domain.shelves import ROLE_BYTES
 from otarium.domain.sources import Source, SourceState
 from otarium.services.inventory import Contents, Inventory
+from otarium.services.offloading import OffloadHealth
 from otarium.web.context import Web
 
 CONTENTS_SECONDS = 60.0
@@ -42,6 +43,7 @@ def _text(web: Web) -> bytes:
     except Refusal:
         up = 0
     collected += _release(web.metadata.current)
+    collected += _offload(web.offloading.health()) if web.offloading else []
     collected.append(_gauge("otarium_catalog_up", "1 while the catalog can be read", {}, up))
     free = web.inventory.free_bytes()
     if free is not None:
@@ -93,6 +95,13 @@ def _release(release: Release) -> list[GaugeMetricFamily]:
         expiry,
         _gauge("otarium_targets_bytes", "Size of targets.json, in the larger dialect", {}, largest),
         _gauge("otarium_targets_limit_bytes", "The largest that all clients read", {}, ROLE_BYTES),
+    ]
+
+
+def _offload(health: OffloadHealth) -> list[GaugeMetricFamily]:
+    return [
+        _gauge("otarium_offload_release", "Number of the release in the copy", {}, health.release),
+        _gauge("otarium_offload_behind_seconds", "How long it is not the newest", {}, health.behind),
     ]
 
 
