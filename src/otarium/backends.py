@@ -40,7 +40,8 @@ def start_in_turn(settings: Settings) -> AbstractContextManager[None]:
 def blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":
     storage = settings.storage
     if storage.blobs_url is None or not storage.has_object_store:
-        return FileBlobStore(storage.blobs, by_proxy=storage.downloads == "nginx")
+        shared, by_proxy = storage.blobs_url is not None, storage.downloads == "nginx"
+        return FileBlobStore(storage.blobs, shared=shared, by_proxy=by_proxy)
     from otarium.adapters.blobs_objects import ObjectBlobStore
 
     return ObjectBlobStore(storage.blobs_url, links=storage.downloads == "links")

@@ -26,16 +26,20 @@ _WRITEBACK_BYTES = 16 * 1024 * 1024
 
 
 class FileBlobStore:
-    def __init__(self, directory: Path, *, by_proxy: bool = False) -> None:
-        """`by_proxy`: the proxy in front sends the bytes, as a member of the group that owns them."""
+    def __init__(self, directory: Path, *, shared: bool = False, by_proxy: bool = False) -> None:
+        """`shared`: with other replicas. `by_proxy`: the proxy in front sends the bytes, as a member of the
+        group that owns them."""
         self._root = directory / "sha256"
         self._staging = directory / "staging"
+        self._shared = shared
         self._by_proxy = by_proxy
         self.mode = 0o640 if by_proxy else 0o600
 
     def prepare(self) -> None:
-        """Make the directories and clear what a crash left in staging; replicas may share them."""
+        """Make the directories and clear what a crash left in staging: all of it where nobody else writes."""
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._shared:
+            shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir(exist_ok=True, mode=0o700)
         self.clear_abandoned()
         for first in range(256):
