@@ -31,7 +31,7 @@ def test_a_replica_that_starts_leaves_alone_what_another_one_is_writing(tmp_path
     store.prepare()
     coming = store.stage()
     coming.write(b"still coming")
-    FileBlobStore(tmp_path).prepare()
+    FileBlobStore(tmp_path, shared=True).prepare()
     sha256, _ = coming.finish()
     coming.commit()
     assert store.exists(sha256)
