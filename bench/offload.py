@@ -28,7 +28,8 @@ def run(ground: Ground) -> list[Figure]:
     copy, plain = ground.directory.resolve() / "copy", ground.directory.resolve() / "plain"
     with ground.server("offload", OTARIUM_OFFLOAD_URL=f"file://{copy}") as server:
         lags = [_lag(server, copy, number) for number in range(UPLOADS)]
-        shutil.copytree(copy, plain / "plain", dirs_exist_ok=True)
+        (plain / "plain" / "repo").mkdir(parents=True)
+        shutil.copy(copy / PATH.removeprefix("/"), plain / "plain" / "repo")
         inside = (SHIPPED / "offload.conf").read_text().replace("/srv/otarium-copy", str(copy))
         inside += f"location /plain/ {{ root {plain}; }}\n"
         with nginx_in_front(server, ground.directory / "nginx", inside) as front:

@@ -26,7 +26,7 @@ http {{
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
-    upstream otarium {{ server 127.0.0.1:{otarium}; }}
+    upstream otarium {{ server 127.0.0.1:{otarium}; keepalive 32; }}
     server {{
         listen 127.0.0.1:{port};
         {inside}
@@ -71,7 +71,7 @@ def handing_over(server: Server, directory: Path) -> str:
     shipped = (SHIPPED / "downloads.conf").read_text()
     return "\n".join(
         (
-            "location / { proxy_pass http://otarium; proxy_http_version 1.1; }",
+            'location / { proxy_pass http://otarium; proxy_http_version 1.1; proxy_set_header Connection ""; }',
             f"location /plain/ {{ root {directory.resolve()}; sendfile on; tcp_nopush on; }}",
             shipped.replace("/srv/otarium-blobs/", f"{server.data_dir.resolve()}/blobs/"),
         )
