@@ -71,7 +71,8 @@ def handing_over(server: Server, directory: Path) -> str:
     shipped = (SHIPPED / "downloads.conf").read_text()
     return "\n".join(
         (
-            'proxy_http_version 1.1; proxy_set_header Connection ""; location / { proxy_pass http://otarium; }',
+            'proxy_http_version 1.1; proxy_set_header Connection "";',
+            "location / { proxy_pass http://otarium; }",
             f"location /plain/ {{ root {directory.resolve()}; sendfile on; tcp_nopush on; }}",
             shipped.replace("/srv/otarium-blobs/", f"{server.data_dir.resolve()}/blobs/"),
         )
