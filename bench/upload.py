@@ -68,7 +68,7 @@ def many_at_once(ground: Ground, source: Path) -> list[Figure]:
     """Different bytes in each, through one worker."""
     failures: list[BaseException] = []
 
-    def post(server: Server, number: int) -> None:
+    def send(server: Server, number: int) -> None:
         path = upload_path("at-once", str(number))
         try:
             post(server.port, path, source, server.token, SIZE_AT_ONCE, number.to_bytes(8, "big"))
@@ -76,7 +76,7 @@ def many_at_once(ground: Ground, source: Path) -> list[Figure]:
             failures.append(failure)
 
     with ground.server("uploads") as server:
-        threads = [threading.Thread(target=post, args=(server, number)) for number in range(AT_ONCE)]
+        threads = [threading.Thread(target=send, args=(server, number)) for number in range(AT_ONCE)]
         os.sync()
         started = time.perf_counter()
         with Growth(server.process.pid) as memory:
