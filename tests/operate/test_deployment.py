@@ -48,7 +48,9 @@ def names_of(text: str) -> set[str]:
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory) -> set[str]:
     """Every name that a server tells Prometheus."""
-    with running_server(tmp_path_factory.mktemp("deployment") / "data") as server:
+    directory = tmp_path_factory.mktemp("deployment")
+    copied = {"OTARIUM_OFFLOAD_URL": f"file://{directory}/copy"}
+    with running_server(directory / "data", env=copied) as server:
         upload(server, "measured", "1", b"x")
         deadline = time.monotonic() + 15
         while True:
