@@ -7,7 +7,7 @@ is signed: what searches and writes, and not what serves metadata, can stand on 
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from sqlalchemy import Connection, create_engine, event, insert
@@ -75,12 +75,10 @@ def fill(url: str, packages: int, names: int = NAMES) -> None:
         event.listen(engine, "connect", _hasty)
     made = (package(number, names) for number in range(packages))
     with engine.begin() as connection:
-        while some := list(islice(made, AT_ONCE)):
-            connection.execute(insert(tables.packages), list(_rows(connection, some)))
+        insert_all(connection, made)
         counters = {"root": 0, "targets": 0, "snapshot": 0, "timestamp": 0, "kept_bytes": 0}
         row = {"namespace": "default", "created_at": START, "revision": packages, **counters}
         connection.execute(insert(tables.repository), row)
-        listing.rebuild(connection)
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("VACUUM ANALYZE" if engine.dialect.name == "postgresql" else "ANALYZE")
     engine.dispose()
@@ -92,6 +90,14 @@ def _hasty(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _rows(connection: Connection, packages: list[Package]) -> Iterator[dict[str, object]]:
-    for one, numbers in zip(packages, numbers_of(connection, packages), strict=True):
-        yield package_values(one, TARGETS, one.entry(), numbers)
+def insert_all(
+    connection: Connection,
+    packages: Iterator[Package],
+    shelf_of: Callable[[Package], str] = lambda _: TARGETS,
+) -> None:
+    """With what lists and searches read of them."""
+    while some := list(islice(packages, AT_ONCE)):
+        numbered = zip(some, numbers_of(connection, some), strict=True)
+        values = [package_values(one, shelf_of(one), one.entry(), numbers) for one, numbers in numbered]
+        connection.execute(insert(tables.packages), values)
+    listing.rebuild(connection)

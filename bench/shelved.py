@@ -15,8 +15,7 @@ from sqlalchemy import Connection, create_engine, insert, update
 
 from bench import rows
 from otarium import bootstrap
-from otarium.adapters import listing, tables, words
-from otarium.adapters.rows_packages import package_values
+from otarium.adapters import tables
 from otarium.domain.names import OWN_SOURCE
 from otarium.domain.packages import Package
 from otarium.domain.roles import TARGETS
@@ -71,7 +70,7 @@ def make(data_dir: Path, packages: int) -> None:
     engine = create_engine(settings.storage.catalog_url)
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA cache_size=-524288")
-        _insert_packages(connection, packages, layout)
+        rows.insert_all(connection, map(_uploaded, range(packages)), layout.place)
         _insert_layout(connection, layout)
         connection.execute(update(tables.repository).values(revision=packages))
     with engine.connect() as connection:
@@ -79,15 +78,6 @@ def make(data_dir: Path, packages: int) -> None:
         connection.commit()
     engine.dispose()
     _sign(bootstrap.open_repository(settings), layout)
-
-
-def _insert_packages(connection: Connection, packages: int, layout: Layout) -> None:
-    own = map(_uploaded, range(packages))
-    while some := list(islice(own, rows.AT_ONCE)):
-        numbered = zip(some, words.numbers_of(connection, some), strict=True)
-        values = [package_values(one, layout.place(one), one.entry(), number) for one, number in numbered]
-        connection.execute(insert(tables.packages), values)
-    listing.rebuild(connection)
 
 
 def _uploaded(number: int) -> Package:

@@ -1,18 +1,16 @@
 """A real nginx in front of servers, with the configuration that is shipped."""
 
 import os
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from harness import Server, free_port, http
+from harness import Server, free_port
+from proxies import DEPLOY, is_installed, listening, tool
 
-SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "nginx"
+SHIPPED = DEPLOY / "nginx"
 CONFIGURATION = """\
 daemon off;
 pid {directory}/nginx.pid;
@@ -43,26 +41,14 @@ def nginx_in_front(server: Server, directory: Path, inside: str) -> Iterator[Ser
     user = "user root;" if os.geteuid() == 0 else ""
     places = {"directory": directory, "port": port, "otarium": server.port, "user": user, "inside": inside}
     (directory / "nginx.conf").write_text(CONFIGURATION.format(**places))
-    process = subprocess.Popen(["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")])
-    front = Server(server.data_dir, port, process=process, token=server.token)
-    try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                http(front, "GET", "/health/live", token=None)
-                break
-            except OSError:
-                assert time.monotonic() < deadline and process.poll() is None
-                time.sleep(0.05)
-        yield front
-    finally:
-        process.terminate()
-        process.wait(10)
+    command = [tool("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf")]
+    with listening(command, port, directory / "nginx.log"):
+        yield Server(server.data_dir, port, token=server.token)
 
 
 def require_nginx() -> None:
     """CI installs it."""
-    if shutil.which("nginx") is None and os.environ.get("CI") != "true":
+    if not is_installed("nginx") and os.environ.get("CI") != "true":
         pytest.skip("nginx is not installed")
 
 

@@ -82,15 +82,22 @@ def running_proxy(
     port = free_port()
     file = make(directory, replicas, port)
     file.write_text(edit(file.read_text()))
-    with (directory / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command(file), stdout=log, stderr=log)
+    with listening(command(file), port, directory / f"{name}.log"):
+        yield port
+
+
+@contextmanager
+def listening(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
+    """While a proxy runs."""
+    with log.open("wb") as written:
+        process = subprocess.Popen(command, stdout=written, stderr=written)
     try:
         deadline = time.monotonic() + 10
         while not _is_listening(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((directory / f"{name}.log").read_text())
+                raise RuntimeError(log.read_text())
             time.sleep(0.05)
-        yield port
+        yield
     finally:
         process.terminate()
         process.wait(10)

@@ -78,10 +78,13 @@ class ShelfRows:
     def entries(self, role: str) -> Sequence[Entry]:
         return [entry_of(row) for row in self._connection.execute(_ENTRIES, {"shelf": role}).all()]
 
-    def placed(self, *, delegated: bool) -> Iterator[tuple[PackageName, PackageId, int]]:
+    def delegated(self) -> Sequence[Shelf]:
+        return [Shelf(*row) for row in self._connection.execute(select(*_SHELF).where(_DELEGATED))]
+
+    def placed(self, role: str) -> Iterator[tuple[PackageName, PackageId, int]]:
         size = func.length(_P.c.entry_uptane) + 1
-        there = _P.c.shelf != TARGETS if delegated else _P.c.shelf == TARGETS
-        statement = select(_P.c.name, _P.c.package_id, size).where(_OWN, there).order_by(_P.c.name, _P.c.pk)
+        on_page = select(_P.c.name, _P.c.package_id, size).where(_OWN, _P.c.shelf == role)
+        statement = on_page.order_by(_P.c.name, _P.c.pk)
         for name, package_id, length in self._connection.execute(statement):
             yield PackageName(name), PackageId(package_id), length
 

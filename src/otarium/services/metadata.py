@@ -23,8 +23,8 @@ LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long bytes of replaced targets and snapshots are kept: both age and number must be passed,
-    unless the sum of all, as they are served, is above `bytes`."""
+    """How long bytes of replaced files are kept: those beyond the newest `files` of a role go `seconds`
+    after they came to be so, or earlier where the sum of them, as they are served, is above `bytes`."""
 
     seconds: int = 3600
     files: int = 3

@@ -42,8 +42,12 @@ class Shelves(Protocol):
         """What a page holds, in the order of its ids (code points)."""
         ...
 
-    def placed(self, *, delegated: bool) -> Iterator[tuple[PackageName, PackageId, int]]:
-        """(name, id, size) of all packages on delegated pages, or of all others, by name; oldest first."""
+    def delegated(self) -> Sequence[Shelf]:
+        """All pages but targets.json."""
+        ...
+
+    def placed(self, role: str) -> Iterator[tuple[PackageName, PackageId, int]]:
+        """(name, id, size) of all packages on a page, by name; oldest first."""
         ...
 
     def move(self, roles: Mapping[PackageId, str]) -> None:

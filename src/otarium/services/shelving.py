@@ -106,28 +106,27 @@ class Shelving:
         """Move all packages off targets.json, if there are any."""
         if not tx.shelves.get(TARGETS).targets:
             return Signs()
-        moved: dict[PackageId, str] = {}
-        for name, package_id, size in list(tx.shelves.placed(delegated=False)):
-            moved[package_id], _ = self._place(tx, name, size)
-            tx.shelves.count(TARGETS, -1, -size)
+        moved = {
+            package_id: self._place(tx, name, size)[0]
+            for name, package_id, size in list(tx.shelves.placed(TARGETS))
+        }
+        _empty(tx, TARGETS)
         tx.shelves.move(moved)
         require_findable(tx)
         return frozenset(moved.values()) | {TARGETS}
 
     def _flatten(self, tx: Transaction) -> Signs:
         """Bring all packages back into targets.json. Empty pages stay listed, without being delegated to."""
-        moved = list(tx.shelves.placed(delegated=True))
-        if not moved:
+        full = [page for page in tx.shelves.delegated() if page.targets]
+        if not full:
             return frozenset()
-        _require_flat_room(tx.shelves.get(TARGETS), sum(size for _, _, size in moved))
-        emptied = set()
-        for _, package_id, size in moved:
-            role = tx.shelves.holding(package_id)
-            tx.shelves.count(role, -1, -size)
-            tx.shelves.count(TARGETS, 1, size)
-            emptied.add(role)
-        tx.shelves.move({package_id: TARGETS for _, package_id, _ in moved})
-        return frozenset(emptied) | {TARGETS}
+        size = sum(page.bytes for page in full)
+        _require_flat_room(tx.shelves.get(TARGETS), size)
+        for page in full:
+            tx.shelves.move({package_id: TARGETS for _, package_id, _ in tx.shelves.placed(page.role)})
+            _empty(tx, page.role)
+        tx.shelves.count(TARGETS, sum(page.targets for page in full), size)
+        return frozenset(page.role for page in full) | {TARGETS}
 
     def _place(self, tx: Transaction, name: PackageName, size: int) -> tuple[str, bool]:
         """A page with room, counted; and whether patterns changed for it."""
@@ -152,6 +151,11 @@ class Shelving:
         shelf = Shelf(role, first or role, page)
         tx.shelves.open(shelf)
         return shelf
+
+
+def _empty(tx: Transaction, role: str) -> None:
+    page = tx.shelves.get(role)
+    tx.shelves.count(role, -page.targets, -page.bytes)
 
 
 def require_findable(
