@@ -8,17 +8,25 @@ import threading
 import time
 from collections.abc import Sequence
 
+import psycopg
 import pytest
 
 from builders import NOW, package, release
 from contract.conftest import Database
+from otarium.adapters import migrations
+from otarium.adapters.catalog_postgres import PostgresCatalog
 from otarium.domain.access import Credential, Scope
 from otarium.domain.errors import Unavailable
 from otarium.domain.listed import Listed
 from otarium.domain.names import PackageId, Sha256
 from otarium.domain.packages import Package, PackageQuery
 from otarium.domain.roles import TARGETS
-from otarium.services.ports import Catalog, Changes
+from otarium.services.ports import Catalog, Changes, Transaction
+from postgresql import Cluster
+
+TRANSACTIONS = """SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND state LIKE 'idle in transaction%'"""
+END_TRANSACTIONS = TRANSACTIONS.replace("count(*)", "pg_terminate_backend(pid)")
 
 
 def add(catalog: Catalog, *packages: Package) -> None:
@@ -242,6 +250,39 @@ def test_a_locked_catalog_is_unavailable_for_now(catalog: Catalog, database: Dat
         pass
     with impatient.write() as tx:
         tx.probe()
+    impatient.close()
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+@pytest.mark.parametrize("why", ["idle for too long", "the server ended it"])
+def test_a_connection_lost_midway_is_unavailable_for_now(cluster: Cluster, mode: str, why: str) -> None:
+    """Whatever the block does next, and whatever it was about to answer."""
+    url = cluster.new_database()
+    migrations.upgrade(url.replace("postgresql://", "postgresql+psycopg://"))
+    impatient = PostgresCatalog(url, idle_seconds=0.2 if why == "idle for too long" else 10)
+    with impatient.write() as tx:
+        tx.create_repository(0)
+
+    def lose() -> None:
+        with psycopg.connect(url, autocommit=True) as database:
+            if why == "the server ended it":
+                database.execute(END_TRANSACTIONS)
+            while database.execute(TRANSACTIONS).fetchone() != (0,):
+                time.sleep(0.02)
+
+    def in_a_savepoint(tx: Transaction) -> None:
+        with tx.savepoint():
+            tx.packages.next_revision()
+
+    for ask in (lambda tx: tx.roles.counters(), in_a_savepoint, lambda tx: list(tx.packages.every())):
+        with pytest.raises(Unavailable), getattr(impatient, mode)() as tx:
+            lose()
+            ask(tx)
+    if mode == "write":
+        with pytest.raises(Unavailable), impatient.write():
+            lose()
+    with impatient.write() as tx:
+        tx.packages.next_revision()
     impatient.close()
 
 

@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 from psycopg import errors as pg
 from sqlalchemy import Engine, create_engine, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from otarium.adapters.transaction import SqlTransaction
@@ -35,8 +35,15 @@ _SPARE_CONNECTIONS = 2
 class PostgresCatalog:
     """Safe for any number of threads, processes and machines."""
 
-    def __init__(self, url: str, *, readers: int = 8, busy_seconds: float = BUSY_SECONDS) -> None:
-        self._engine = _engine(url, readers + _SPARE_CONNECTIONS, busy_seconds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        readers: int = 8,
+        busy_seconds: float = BUSY_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self._engine = _engine(url, readers + _SPARE_CONNECTIONS, busy_seconds, idle_seconds)
         self._writer = threading.Lock()
         self._busy_seconds = busy_seconds
 
@@ -170,12 +177,9 @@ def conninfo(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _engine(url: str, connections: int, busy_seconds: float) -> Engine:
-    timeouts = {
-        "lock_timeout": int(busy_seconds * 1000),
-        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
-    }
-    options = " ".join(f"-c {name}={value}" for name, value in timeouts.items())
+def _engine(url: str, connections: int, busy_seconds: float, idle_seconds: float) -> Engine:
+    timeouts = {"lock_timeout": busy_seconds, "idle_in_transaction_session_timeout": idle_seconds}
+    options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in timeouts.items())
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=connections,
@@ -192,6 +196,10 @@ def _busy() -> Unavailable:
     return Unavailable("Another change is taking long; try again in a moment.")
 
 
+def _lost() -> Unavailable:
+    return Unavailable("The catalog is busy or cannot be reached.", retry_after=5)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Database failures in our words."""
@@ -199,7 +207,11 @@ def _translated() -> Iterator[None]:
         yield
     except NoConnection as error:
         raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from error
+    except PendingRollbackError as error:  # something was asked of a connection after it had been lost
+        raise _lost() from error
     except (DBAPIError, psycopg.Error) as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise _lost() from error
         cause = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(cause, pg.LockNotAvailable):
             raise _busy() from error
@@ -208,5 +220,5 @@ def _translated() -> Iterator[None]:
         if isinstance(cause, pg.DiskFull):
             raise StorageFull("The disk of the catalog is full; free some space.", retry_after=30) from error
         if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | pg.ReadOnlySqlTransaction):
-            raise Unavailable("The catalog is busy or cannot be reached.", retry_after=5) from error
+            raise _lost() from error
         raise
