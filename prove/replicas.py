@@ -30,6 +30,8 @@ FREEZES_EVERY = 5
 LOCK_SECONDS = 10.0
 """What `idle_in_transaction_session_timeout` is set to; a database looks at it to the second."""
 SLACK = 3.0
+VERIFY_SECONDS = 600
+"""Thousands of releases were made, and all that are kept are checked."""
 _IDLE = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
     "AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '300 ms'"
@@ -146,7 +148,7 @@ def _check(replicas: Sequence[Server], roamers: Sequence[Roamer]) -> int:
         for roamer in roamers:
             claim(not roamer.problems, roamer.problems)
             roamer.settle(truth)
-        verified = replica.run("verify", check=False)
+        verified = replica.run("verify", check=False, seconds=VERIFY_SECONDS)
         claim(verified.returncode == 0, f"otarium verify: {verified.stdout} {verified.stderr}")
     for roamer in roamers:
         for package_id, book in roamer.books.items():

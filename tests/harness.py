@@ -123,7 +123,9 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, check: bool = True, seconds: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """An operator's command on the same data directory, such as `token create`."""
         return subprocess.run(
             self._command(*words),
@@ -131,7 +133,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=check,
         )
 

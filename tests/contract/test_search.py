@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, insert, select
 
 from builders import NOW, package
 from contract.conftest import Database
-from otarium.adapters import listing, migrations
+from otarium.adapters import listing, migrations, tables
 from otarium.domain.delegation import Accepted, SourceFile
 from otarium.domain.listed import Listed
 from otarium.domain.names import OWN_SOURCE, HardwareId, PackageId, Sha256, SourceName
@@ -162,6 +162,20 @@ def change(tx: Transaction, model: Model, chance: random.Random) -> None:
         del model.packages[one.id, one.source]
 
 
+LARGER_NUMBERS = {15: 1_000, 30: 100_000}
+"""By round of changes: then new words need 2 and 4 bytes each."""
+
+
+def number_words_from(url: str, number: int) -> None:
+    engine = create_engine(url)
+    values = {"number": number, "kind": "version", "digest": str(number).encode(), "word": "", "folded": ""}
+    with engine.begin() as connection:
+        connection.execute(insert(tables.words), values)
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT setval('words_number_seq', {number})")
+    engine.dispose()
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def filled(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -180,14 +194,27 @@ def filled(
         patch.setattr(listing, "_FILL", 5)
         with catalog.write() as tx:
             tx.create_repository(0)
-        for _ in range(50):
+        for round_ in range(50):
+            if round_ in LARGER_NUMBERS:
+                number_words_from(database.url, LARGER_NUMBERS[round_])
             with catalog.write(durable=False) as tx:
                 for _ in range(10):
                     change(tx, model, chance)
                     check(tx, model, PackageQuery(limit=0))
         assert len(model.packages) > 100
+        assert widths(database.url) == {1, 2, 4}
         yield catalog, model
     catalog.close()
+
+
+def widths(url: str) -> set[int]:
+    """Bytes of a number, in all columns of all blocks."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        rows = connection.execute(select(tables.listing.c.size, *map(tables.listing.c.get, listing.COLUMNS)))
+        found = {len(data) // size for size, *columns in rows for data in columns}
+    engine.dispose()
+    return found
 
 
 def shown(values: list[Listed]) -> list[Any]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from otarium.adapters import tables
+from otarium.adapters.listing import Ints
 from otarium.adapters.quick import Quick
 from otarium.adapters.substring import begins_with, ends_with, holds
 from otarium.adapters.words import NAME, TRAIT, VERSION, Trait, Word, find, trait_of
@@ -14,7 +15,7 @@ from otarium.domain.names import OWN_SOURCE
 from otarium.domain.packages import PackageQuery, folded
 
 Mask = NDArray[np.bool_]
-Columns = Mapping[str, NDArray[np.int32]]
+Columns = Mapping[str, Ints]
 Together = dict[str, Mask]
 """By column: for every number whether the word matches; the last stands for all higher numbers."""
 Clause = list[Together]

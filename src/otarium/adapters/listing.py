@@ -1,12 +1,15 @@
 """All packages in both sortings, cut into blocks: what a search reads instead of a million rows.
 
 A block is a run of at most 1,024 packages in the ascending order of its sorting. Its key is a lower bound of
-theirs, and it holds four columns of 32-bit numbers: primary keys, and the numbers of their words. So a filter
-is one look at a number per package, totals are exact, and any offset is found by counting. A block follows
-from the rows of `packages`: whoever writes those calls `renew` for what was touched, in one transaction.
+theirs, and it holds four columns of numbers, each of 1, 2 or 4 bytes: primary keys, and the numbers of their
+words. So a filter is one look at a number per package, totals are exact, and any offset is found by counting.
+A block follows from the rows of `packages`: whoever writes those calls `renew` for what was touched, in one
+transaction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +29,9 @@ COLUMNS = ("pks", "names", "versions", "traits")
 
 _P = tables.packages
 _L = tables.listing
+Ints = NDArray[np.integer[Any]]
 Block = NDArray[np.int32]
-NUMBER = np.dtype("<i4")
+_WIDTHS = {width.itemsize: width for width in map(np.dtype, ("u1", "<u2", "<i4"))}
 
 
 class Key(NamedTuple):
@@ -47,7 +51,7 @@ _KEY = tuple_(_L.c.created_at, _L.c.package_id, _L.c.source)
 _SORTED = (_L.c.created_at, _L.c.package_id, _L.c.source)
 _OF_SORTING = _L.c.sorting == bindparam("sorting")
 _AT = Quick(
-    select(*_SORTED, *(_L.c[column] for column in COLUMNS))
+    select(*_SORTED, _L.c.size, *(_L.c[column] for column in COLUMNS))
     .where(_OF_SORTING, _KEY <= _BOUND)
     .order_by(*(column.desc() for column in _SORTED))
     .limit(1)
@@ -63,6 +67,23 @@ _THIS = (
     _L.c.sorting == bindparam("this_sorting"),
     *(_L.c[name] == bindparam(f"this_{name}") for name in Key._fields),
 )
+
+
+def packed(numbers: Ints) -> bytes:
+    """In as few bytes a number as hold all of them."""
+    most = numbers.max(initial=0)
+    width = next(width for width in _WIDTHS.values() if most <= np.iinfo(width).max)
+    return numbers.astype(width).tobytes()
+
+
+def unpacked(sizes: Iterable[int], blocks: Iterable[bytes]) -> Ints:
+    """One column of blocks with these sizes, which follow each other."""
+    sized = [(len(data) // size, data) for size, data in zip(sizes, blocks, strict=True)]
+    runs = [
+        np.frombuffer(b"".join([data for _, data in run]), _WIDTHS[width])
+        for width, run in groupby(sized, itemgetter(0))
+    ]
+    return np.concatenate(runs) if runs else np.empty(0, np.int32)
 
 
 def place_of(sorting: SortKey) -> list[Column[Any]]:
@@ -122,7 +143,8 @@ def _renew(connection: Connection, sorting: SortKey, key: Key, fresh: Mapping[in
     """The lower bound of the block after the one of `key`."""
     found = _AT.rows(connection, sorting=sorting, **key._asdict())
     low = Key(*found[0][:3]) if found else _LOWEST
-    old = np.array([np.frombuffer(data, NUMBER) for data in (found[0][3:] if found else (b"",) * 4)])
+    size, *columns = found[0][3:] if found else (0,)
+    old = np.array([unpacked([size], [data]) for data in columns]) if found else np.zeros((4, 0), np.int32)
     after = _NEXT.rows(connection, sorting=sorting, **low._asdict())
     high = Key(*after[0]) if after else None
     block = _block(between(connection, sorting, low, high), old, fresh)
@@ -140,7 +162,7 @@ def _renew(connection: Connection, sorting: SortKey, key: Key, fresh: Mapping[in
 
 
 def _block(pks: Sequence[int], old: Block, fresh: Mapping[int, Numbers]) -> Block:
-    block = np.zeros((4, len(pks)), NUMBER)
+    block = np.zeros((4, len(pks)), np.int32)
     block[0] = pks
     if old.shape[1]:
         by_pk = np.argsort(old[0])
@@ -158,7 +180,7 @@ def _pieces(block: Block) -> list[Block]:
 
 
 def _values(block: Block) -> dict[str, Any]:
-    columns = dict(zip(COLUMNS, (row.tobytes() for row in block), strict=True))
+    columns = dict(zip(COLUMNS, map(packed, block), strict=True))
     return {"new_size": block.shape[1], **{f"new_{name}": data for name, data in columns.items()}}
 
 
@@ -197,4 +219,4 @@ def _runs(connection: Connection, sorting: SortKey) -> Iterator[tuple[Key, Block
     every = select(_P.c.created_at, _P.c.package_id, _P.c.source, *words).order_by(*place_of(sorting))
     result = connection.execute(every.execution_options(yield_per=_FILL))
     for rows in result.partitions():
-        yield Key(*rows[0][:3]).of(sorting), np.array([row[3:] for row in rows], NUMBER).T
+        yield Key(*rows[0][:3]).of(sorting), np.array([row[3:] for row in rows], np.int32).T

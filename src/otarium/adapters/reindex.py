@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from otarium.adapters import listing, tables, words
-from otarium.adapters.listing import COLUMNS, NUMBER, SORTINGS, Key
+from otarium.adapters.listing import COLUMNS, SORTINGS, Key, packed
 from otarium.adapters.rows_packages import SHOWN, package_of
 from otarium.domain.listed import members
 from otarium.domain.packages import SortKey
@@ -104,4 +104,4 @@ def _misplaced(connection: Connection, sorting: SortKey) -> Iterator[str]:
 def _columns(connection: Connection, pks: Sequence[int]) -> list[bytes]:
     """Those of a block of these packages."""
     rows = {row[0]: row for row in connection.execute(select(_P.c.pk, *_WORDS).where(_P.c.pk.in_(pks)))}
-    return [np.array([rows[pk][column] for pk in pks], NUMBER).tobytes() for column in range(len(COLUMNS))]
+    return [packed(np.array([rows[pk][column] for pk in pks], int)) for column in range(len(COLUMNS))]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from otarium.adapters import tables
 from otarium.adapters.filters import Clause, clauses, columns_of, passing
-from otarium.adapters.listing import NUMBER, Key
+from otarium.adapters.listing import Ints, Key, unpacked
 from otarium.adapters.quick import Quick
 from otarium.domain.listed import Listed, Page
 from otarium.domain.packages import PackageQuery, SortKey
@@ -49,7 +49,7 @@ def _blocks(*columns: str) -> Quick:
 
 
 _PKS = Quick(
-    select(_L.c.pks)
+    select(_L.c.size, _L.c.pks)
     .where(_L.c.sorting == bindparam("sorting"))
     .order_by(_L.c.created_at, _L.c.package_id, _L.c.source)
     .limit(bindparam("count"))
@@ -86,17 +86,14 @@ def find(connection: Connection, sorting: SortKey, required: Sequence[Clause]) -
     sizes = np.array([row[0] for row in rows], np.int64)
     if not required:
         return _Found(sizes, int(sizes.sum()), None)
-    places = np.flatnonzero(passing(required, joined(rows, columns, 1)))
+    places = np.flatnonzero(passing(required, joined(rows, columns)))
     return _Found(sizes, len(places), places)
 
 
-def joined(
-    rows: Sequence[tuple[Any, ...]], columns: Sequence[str], first: int
-) -> dict[str, NDArray[np.int32]]:
-    return {
-        column: np.frombuffer(b"".join([row[place] for row in rows]), NUMBER)
-        for place, column in enumerate(columns, first)
-    }
+def joined(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> dict[str, Ints]:
+    """These columns of all blocks; a row is a size and the columns of a block."""
+    sizes = [row[0] for row in rows]
+    return {column: unpacked(sizes, [row[n] for row in rows]) for n, column in enumerate(columns, 1)}
 
 
 def _pks(connection: Connection, query: PackageQuery, found: _Found) -> list[int]:
@@ -108,7 +105,7 @@ def _pks(connection: Connection, query: PackageQuery, found: _Found) -> list[int
     blocks = np.searchsorted(ends, [places.min(), places.max()], side="right")
     first, last = int(blocks[0]), int(blocks[1])
     rows = _PKS.rows(connection, sorting=query.sort_by, count=last - first + 1, skip=first)
-    pks = joined(rows, ("pks",), 0)["pks"]
+    pks = joined(rows, ("pks",))["pks"]
     chosen: list[int] = pks[places - (int(ends[first - 1]) if first else 0)].tolist()
     return chosen
 

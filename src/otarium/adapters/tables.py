@@ -96,7 +96,7 @@ words = Table(
     Column("folded", _Text, nullable=False),
     Column("odd_id", _Text),
     UniqueConstraint("digest", name="one_number_per_word"),
-    Index("words_by_kind", "kind"),
+    Index("words_by_kind", "kind", "odd_id", "folded"),
 )
 _ODD = text("odd_id IS NOT NULL")
 Index("words_of_odd_ids", words.c.number, sqlite_where=_ODD, postgresql_where=_ODD)

@@ -72,14 +72,14 @@ def _beyond(
     count, skip = _FIRST_BLOCKS, 0
     while rows := statement.rows(connection, sorting=query.sort_by, count=count, skip=skip, **bounds):
         rows = rows if query.ascending else rows[::-1]
-        numbers = joined(rows, ("pks", *columns), 0)
+        numbers = joined(rows, ("pks", *columns))
         passes = numbers["pks"] <= cursor.upper_bound
         if required:
             passes &= passing(required, numbers)
         if done is not None and query.ascending:
             passes[:done] = False
         elif done is not None:
-            passes[len(passes) - len(rows[-1][0]) // 4 + done :] = False
+            passes[len(passes) - rows[-1][0] + done :] = False
         found = numbers["pks"][np.flatnonzero(passes)]
         yield from (found if query.ascending else found[::-1]).tolist()
         skip, count, done = skip + count, count * _GROWTH, None
@@ -100,7 +100,8 @@ def _start(
 
 @lru_cache
 def _blocks(ascending: bool, bounded: bool, *columns: str) -> Quick:
-    statement = select(*(_L.c[column] for column in columns)).where(_L.c.sorting == bindparam("sorting"))
+    statement = select(_L.c.size, *(_L.c[column] for column in columns))
+    statement = statement.where(_L.c.sorting == bindparam("sorting"))
     if bounded:
         bound = tuple_(*(bindparam(column.name, type_=column.type) for column in _KEY))
         statement = statement.where(tuple_(*_KEY) >= bound if ascending else tuple_(*_KEY) <= bound)
