@@ -150,6 +150,14 @@ def test_metadata_is_compressed_only_when_asked_for(server):
     assert packed.headers["etag"] != plain.headers["etag"] or packed.headers["etag"].startswith("W/")
 
 
+def test_every_answer_says_how_long_it_is(server, package):
+    for path in PLAIN + ["/repo/1.root.json", "/tuf/targets.json"]:
+        whole = get(server, path)
+        assert int(whole.headers["content-length"]) == len(whole.body) > 0, path
+        head = http(server, "HEAD", path, token=None)
+        assert (head.headers["content-length"], head.body) == (whole.headers["content-length"], b""), path
+
+
 def test_an_old_release_stays_for_clients_that_are_one_behind(server):
     upload(server, "web-old", "1", b"x")
     before = {role: version_of(server, role) for role in ("snapshot", "targets")}

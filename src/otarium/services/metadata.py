@@ -48,6 +48,7 @@ class Metadata:
         self._seen = -1
         self._lock = threading.Lock()
         self._current: Release | None = None
+        self._number = 0
         self._cache = _FileCache(cache_bytes)
         self.behind = False
         """Whether the catalog was found below what has been served (a restored backup, a bad disk)."""
@@ -61,21 +62,23 @@ class Metadata:
     @property
     def number(self) -> int:
         """Of the current release; 0 while nothing was published."""
-        return 0 if self._current is None else self._current.number
+        return self._number
 
     def is_fresh(self) -> bool:
         """Whether this is the newest release. Publishers announce theirs before they answer anybody; the
         catalog is asked now and then, for a publisher that died in between. Raises Unavailable."""
-        if self._current is None or self._announcements.announced() > self._current.number:
+        if self._announcements.announced() > self._number:
             return False
         now = time.monotonic()
         if now >= self._next_look:
+            if self._changes.version() != self._seen:
+                return False
             self._next_look = now + LOOK_SECONDS
-            return self._changes.version() == self._seen
         return True
 
     def refresh(self) -> None:
         """Serve what was committed last. Raises Unavailable when the catalog cannot be read."""
+        self._next_look = time.monotonic() + LOOK_SECONDS  # one look at a time, also where it fails
         with self._lock:
             seen = self._changes.version()
             if seen == self._seen:
@@ -114,7 +117,7 @@ class Metadata:
         self.behind = False
         for file in release.files():
             self._cache.put(file)
-        self._current = release
+        self._current, self._number = release, release.number
 
     def plain(self, role: str, number: int | None) -> RoleFile | None:
         """The file that is served under a plain name to whoever saw release `number` last."""

@@ -47,9 +47,9 @@ def _entrance(web: Web, device: DeviceApp, answer: Inner, framework: Asgi) -> As
         if dialect and scope["method"] == "GET" and not scope["query_string"]:
             meters.device_requests += 1
             try:
-                start, body = await device.timestamp(scope, dialect)
-                await send(start)
-                await send(body)
+                answer = device.timestamp_at_once(scope, dialect) or await device.timestamp(scope, dialect)
+                await send(answer[0])
+                await send(answer[1])
             except Exception as error:
                 await send_error(send, error)
         elif scope["path"].startswith(gate.DEVICE_PATHS):

@@ -16,7 +16,7 @@ from otarium.domain.access import Scope
 from otarium.domain.errors import Invalid, NotFound, Refusal
 from otarium.domain.names import Sha256, SourceName
 from otarium.domain.packages import Content
-from otarium.domain.roles import ROLE_NAMES, Dialect
+from otarium.domain.roles import ROLE_NAMES, Dialect, RoleFile
 from otarium.domain.shelves import is_shelf
 from otarium.services.downloads import require_bytes
 from otarium.web import gate
@@ -41,9 +41,12 @@ class DeviceApp:
     def __init__(self, web: Web, authenticator: Authenticator) -> None:
         self._web = web
         self._authenticator = authenticator
+        self._metadata = web.metadata
+        self._views = web.views
         self._replies = MetadataReplies(web)
         self._blind = False
         self._device_header = web.device_header or b"authorization"
+        self._timestamps: dict[Dialect, tuple[RoleFile, MetadataReply]] = {}
 
     async def __call__(self, scope: Scope_, _receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -58,7 +61,7 @@ class DeviceApp:
             if rest.startswith("targets/"):
                 await self._send_target(scope, send)
                 return
-            answer = await self._metadata(scope, dialect, rest)
+            answer = await self._role_file(scope, dialect, rest)
         for message in answer:
             await send(message)
 
@@ -72,14 +75,25 @@ class DeviceApp:
             await self._admit(scope)
         if not self._is_fresh():
             await self._refresh()
-        current, asked = self._web.metadata.current, fields(scope)
-        if dialect is Dialect.UPTANE:
-            self._web.views.remember(self._device(scope, asked), current.number, time.time())
-        file = current.timestamp
-        reply = self._replies.plain(file.in_dialect(dialect), file.signed_at)
-        return await reply.answer(asked, head=scope["method"] == "HEAD")
+        return self._timestamp(scope, dialect)
 
-    async def _metadata(self, scope: Scope_, dialect: Dialect, name: str) -> Answer:
+    def timestamp_at_once(self, scope: Scope_, dialect: Dialect) -> Answer | None:
+        """Nearly always; None where something has to be waited for."""
+        if self._web.devices_need_token or not self._is_fresh():
+            return None
+        return self._timestamp(scope, dialect)
+
+    def _timestamp(self, scope: Scope_, dialect: Dialect) -> Answer:
+        file, asked = self._metadata.current.timestamp, fields(scope)
+        if dialect is Dialect.UPTANE:
+            self._views.remember(self._device(scope, asked), file.version, time.time())
+        known = self._timestamps.get(dialect)
+        if known is None or known[0] is not file:
+            reply = self._replies.plain(file.in_dialect(dialect), file.signed_at)
+            known = self._timestamps[dialect] = file, reply
+        return known[1].identity(asked, head=scope["method"] == "HEAD")
+
+    async def _role_file(self, scope: Scope_, dialect: Dialect, name: str) -> Answer:
         if not self._is_fresh():
             await self._refresh()
         match = _ROLE_FILE.fullmatch(name.removeprefix("delegations/"))
@@ -93,7 +107,7 @@ class DeviceApp:
 
     async def _own(self, scope: Scope_, dialect: Dialect, match: re.Match[str]) -> MetadataReply | None:
         """A file that this repository signed."""
-        role, metadata = match["role"], self._web.metadata
+        role, metadata = match["role"], self._metadata
         if match["version"]:
             file = await self._web.reading(metadata.versioned, role, int(match["version"]))
             return self._replies.versioned(file.in_dialect(dialect), file.signed_at) if file else None
@@ -117,8 +131,8 @@ class DeviceApp:
         """The release whose timestamp a device took last, where that is not the newest."""
         if dialect is not Dialect.UPTANE:
             return None
-        number = self._web.views.recall(self._device(scope, fields(scope)), time.time())
-        return None if number == self._web.metadata.current.number else number
+        number = self._views.recall(self._device(scope, fields(scope)), time.time())
+        return None if number == self._metadata.current.number else number
 
     def _device(self, scope: Scope_, asked: Fields) -> bytes:
         """Who asks: what the proxy in front says, else its credential where it has one, else its address."""
@@ -128,14 +142,14 @@ class DeviceApp:
 
     def _is_fresh(self) -> bool:
         try:
-            return self._web.metadata.is_fresh()
+            return self._metadata.is_fresh()
         except Refusal:
             return False
 
     async def _refresh(self) -> None:
         """While the catalog cannot be read, devices keep getting what was committed last."""
         try:
-            await self._web.reading(self._web.metadata.refresh)
+            await self._web.reading(self._metadata.refresh)
         except Exception:
             if not self._blind:
                 log.exception("the catalog cannot be read; devices get the last release that was")

@@ -25,13 +25,25 @@ Answer = tuple[dict[str, Any], dict[str, Any]]
 class _Variant:
     """The answers of one encoding of one file."""
 
-    def __init__(self, body: bytes, etag: str, headers: Headers) -> None:
-        self.etag = etag.encode()
-        headers = [*headers, (b"etag", self.etag)]
-        self.not_modified: Answer = _start(304, headers), _NO_BODY
-        start = _start(200, [*headers, (b"content-length", str(len(body)).encode())])
-        self.whole: Answer = start, {"type": "http.response.body", "body": body}
-        self.head: Answer = start, _NO_BODY
+    def __init__(self, body: bytes, etag: str, modified_at: int, headers: Headers) -> None:
+        self._etag = etag.encode()
+        self._modified_at = modified_at
+        headers = [*headers, (b"etag", self._etag)]
+        self._not_modified: Answer = _start(304, headers), _NO_BODY
+        # The server says how long a body is; of an answer without one it cannot know.
+        self._whole: Answer = _start(200, headers), {"type": "http.response.body", "body": body}
+        length = (b"content-length", str(len(body)).encode())
+        self._head: Answer = _start(200, [*headers, length]), _NO_BODY
+
+    def answer(self, asked: Fields, *, head: bool) -> Answer:
+        condition = asked.get(b"if-none-match")
+        # If-Modified-Since counts only where there is no If-None-Match (RFC 9110 13.1.3).
+        if condition is not None:
+            if condition == self._etag or matches(condition, self._etag):
+                return self._not_modified
+        elif b"if-modified-since" in asked and _is_since(asked[b"if-modified-since"], self._modified_at):
+            return self._not_modified
+        return self._head if head else self._whole
 
 
 def _start(status: int, headers: Headers) -> dict[str, Any]:
@@ -48,35 +60,33 @@ class MetadataReply:
         self._headers: Headers = [
             (b"content-type", b"application/json"),
             (b"cache-control", cache),
-            (b"vary", b"accept-encoding"),
             (b"last-modified", formatdate(modified_at, usegmt=True).encode()),
         ]
-        self._identity = _Variant(signed.raw, f'"{signed.sha256}"', self._headers)
+        self._compresses = signed.length >= _GZIP_FROM_BYTES
+        if self._compresses:
+            self._headers.append((b"vary", b"accept-encoding"))
+        self._identity = _Variant(signed.raw, f'"{signed.sha256}"', modified_at, self._headers)
         self._gzip: _Variant | None = None
 
     @property
     def length(self) -> int:
         return self._signed.length
 
-    async def answer(self, asked: Fields, *, head: bool = False) -> Answer:
+    async def answer(self, asked: Fields, *, head: bool) -> Answer:
         variant = self._identity
-        accepted = asked.get(b"accept-encoding")
-        if accepted is not None and self._signed.length >= _GZIP_FROM_BYTES and _takes_gzip(accepted):
+        if self._compresses and _takes_gzip(asked.get(b"accept-encoding", b"")):
             variant = await self._compressed()
-        condition = asked.get(b"if-none-match")
-        # If-Modified-Since counts only where there is no If-None-Match (RFC 9110 13.1.3).
-        if condition is not None:
-            if condition == variant.etag or matches(condition, variant.etag):
-                return variant.not_modified
-        elif b"if-modified-since" in asked and _is_since(asked[b"if-modified-since"], self._modified_at):
-            return variant.not_modified
-        return variant.head if head else variant.whole
+        return variant.answer(asked, head=head)
+
+    def identity(self, asked: Fields, *, head: bool) -> Answer:
+        """As it is; there is nothing to wait for."""
+        return self._identity.answer(asked, head=head)
 
     async def _compressed(self) -> _Variant:
         if self._gzip is None:
             body = await self._web.reading(_gzipped, self._signed.raw)
             headers = [*self._headers, (b"content-encoding", b"gzip")]
-            self._gzip = _Variant(body, f'"{self._signed.sha256}-gzip"', headers)
+            self._gzip = _Variant(body, f'"{self._signed.sha256}-gzip"', self._modified_at, headers)
         return self._gzip
 
 
