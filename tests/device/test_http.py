@@ -151,7 +151,7 @@ def test_metadata_is_compressed_only_when_asked_for(server):
 
 
 def test_every_answer_says_how_long_it_is(server, package):
-    for path in PLAIN + ["/repo/1.root.json", "/tuf/targets.json"]:
+    for path in [*PLAIN, "/repo/1.root.json", "/tuf/targets.json"]:
         whole = get(server, path)
         assert int(whole.headers["content-length"]) == len(whole.body) > 0, path
         head = http(server, "HEAD", path, token=None)
