@@ -4,12 +4,16 @@ import hashlib
 import time
 from contextlib import suppress
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otarium.domain.errors import Unavailable
 from otarium.domain.names import Sha256
 from otarium.services.ports_blobs import BlobStore
+
+LARGE = bytes(range(256)) * 60_000
+"""More than one part of an upload into an object store."""
 
 
 def put(blobs: BlobStore, *parts: bytes) -> Sha256:
@@ -50,8 +54,30 @@ def test_nothing_is_visible_before_commit_and_nothing_stays_after_cancel(blobs: 
     blobs.stage().cancel()
 
 
-def test_the_same_bytes_twice_are_one_blob(blobs: BlobStore) -> None:
-    assert put(blobs, b"same") == put(blobs, b"sa", b"me")
+def test_nothing_stays_of_a_large_upload_that_is_cancelled_at_any_point(blobs: BlobStore) -> None:
+    halfway, finished = blobs.stage(), blobs.stage()
+    for staged in (halfway, finished):
+        staged.write(LARGE)
+    sha256, _ = finished.finish()
+    halfway.cancel()
+    finished.cancel()
+    assert not blobs.exists(sha256)
+
+
+@pytest.mark.parametrize("content", [b"same", LARGE], ids=["small", "large"])
+def test_the_same_bytes_twice_are_one_blob_and_go_as_one(blobs: BlobStore, content: bytes) -> None:
+    sha256 = put(blobs, content)
+    blob = blobs.open(sha256)
+    assert blob is not None
+    with blob:
+        assert blob.read_at(0, 1) == content[:1]
+        assert put(blobs, content[:2], content[2:]) == sha256
+        assert blob.read_at(1, 3) == content[1:4], "whoever reads it meanwhile is not disturbed"
+    assert read(blobs, sha256) == content
+    blobs.delete(sha256)
+    assert read(blobs, sha256) is None
+    assert put(blobs, content) == sha256
+    assert read(blobs, sha256) == content
 
 
 def test_after_deletion_an_open_blob_is_read_to_its_end_or_not_at_all(blobs: BlobStore) -> None:
@@ -67,7 +93,7 @@ def test_after_deletion_an_open_blob_is_read_to_its_end_or_not_at_all(blobs: Blo
 
 
 def test_any_part_of_a_blob_can_be_read(blobs: BlobStore) -> None:
-    content = bytes(range(256)) * 60_000  # more than one part of an upload
+    content = LARGE
     sha256 = put(blobs, content[:1_000_000], content[1_000_000:])
     blob = blobs.open(sha256)
     assert blob is not None
@@ -79,8 +105,8 @@ def test_any_part_of_a_blob_can_be_read(blobs: BlobStore) -> None:
 
 
 def test_orphans_are_blobs_that_nobody_knows_and_that_are_old_enough(blobs: BlobStore) -> None:
-    known, unknown = put(blobs, b"known"), put(blobs, b"unknown")
-    assert list(blobs.orphans(frozenset({known}), time.time() + 10)) == [unknown]
+    known, unknown, large = put(blobs, b"known"), put(blobs, b"unknown"), put(blobs, LARGE)
+    assert set(blobs.orphans(frozenset({known}), time.time() + 10)) == {unknown, large}
     assert list(blobs.orphans(frozenset({known}), time.time() - 10)) == []
 
 

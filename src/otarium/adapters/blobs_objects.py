@@ -1,13 +1,19 @@
-"""Blobs in an object store (S3, Google Cloud Storage, Azure): `sha256/ab/<hash>`, staged under `staging/`.
+"""Blobs in an object store (S3, Google Cloud Storage, Azure).
 
-Bytes are hashed while they stream in parts; S3 checks the sha256 of every part as it arrives. Once the
-store says that the object is whole, with the length that was sent, it is copied to its hash inside of the
-store; only then may a transaction list it. Objects are private: devices get them through this server, or
-by links that expire.
+    sha256/ab/<hash>            the bytes of a blob of at most one part
+    arrived/<token>             the bytes of a larger one
+    large/ab/<hash>/<token>     says that they are this blob; empty
+    arriving/<token>            the hash of bytes that may have arrived without belonging to a blob
+
+The hash of an upload is known at its end, and no store renames without a copy: so larger ones stay where they
+arrived. Bytes are hashed while they stream in parts; S3 checks the sha256 of every part. Once the store says
+that the object is whole, with the length that was sent, it is claimed; only then may a transaction list it.
+Objects are private: devices get them through this server, or by links that expire.
 """
 
 import hashlib
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -23,7 +29,7 @@ from otarium.domain.names import Sha256
 from otarium.services.ports_blobs import UNLIMITED
 
 if TYPE_CHECKING:
-    from obstore import WritableFile
+    from obstore import ObjectMeta, WritableFile
     from obstore.store import ObjectStore
 
 PART_BYTES = 5 * 1024 * 1024
@@ -31,6 +37,8 @@ PART_BYTES = 5 * 1024 * 1024
 _PARTS_AT_ONCE = 2
 _ABANDONED = timedelta(hours=24)
 _LINK = timedelta(minutes=15)
+_LAST_TIME = 10**20 - 1
+"""In nanoseconds."""
 
 
 class ObjectBlobStore:
@@ -47,50 +55,61 @@ class ObjectBlobStore:
         """Nothing to make; leftovers may belong to other replicas."""
 
     def clear_abandoned(self) -> None:
-        """Remove what was staged a day ago by somebody who died."""
+        """Remove what arrived a day ago for somebody who died before it was claimed."""
         before = datetime.now(UTC) - _ABANDONED
         with _translated():
-            for page in obstore.list(self._store, "staging/"):
-                for found in page:
-                    if found["last_modified"] < before:
-                        obstore.delete(self._store, found["path"])
+            for found in _listed(self._store, "arriving/"):
+                if found["last_modified"] < before:
+                    self._settle(found["path"])
+
+    def _settle(self, ticket: str) -> None:
+        token = ticket.rpartition("/")[2]
+        sha256 = Sha256(bytes(obstore.get(self._store, ticket).bytes()).decode())
+        if token not in _tokens(self._store, sha256):
+            _remove(self._store, f"arrived/{token}")
+        _remove(self._store, ticket)
 
     def stage(self) -> "StagedObject":
-        return StagedObject(self._store, f"staging/{secrets.token_hex(16)}")
+        return StagedObject(self._store)
 
     def exists(self, sha256: Sha256) -> bool:
-        return self._length(sha256) is not None
+        return self._find(sha256) is not None
 
-    def _length(self, sha256: Sha256) -> int | None:
+    def _find(self, sha256: Sha256) -> tuple[str, int] | None:
+        """Key and length of its bytes."""
         with _translated():
-            try:
-                return obstore.head(self._store, _key(sha256))["size"]
-            except (NotFoundError, FileNotFoundError):
-                return None
+            for key in _places(self._store, sha256):
+                with suppress(NotFoundError, FileNotFoundError):
+                    return key, obstore.head(self._store, key)["size"]
+        return None
 
     def open(self, sha256: Sha256) -> "StoredObject | None":
-        length = self._length(sha256)
-        return None if length is None else StoredObject(self._store, _key(sha256), length)
+        found = self._find(sha256)
+        return None if found is None else StoredObject(self._store, sha256, *found)
 
     def link_to(self, sha256: Sha256) -> str | None:
-        if not self._links:
+        found = self._find(sha256) if self._links else None
+        if found is None:
             return None
         with _translated():
             store: Any = self._store  # those that cannot sign are refused by the settings
-            return str(obstore.sign(store, "GET", _key(sha256), _LINK))
+            return str(obstore.sign(store, "GET", found[0], _LINK))
 
     def delete(self, sha256: Sha256) -> None:
-        with _translated(), suppress(NotFoundError, FileNotFoundError):
-            obstore.delete(self._store, _key(sha256))
+        with _translated():
+            tokens = _tokens(self._store, sha256)
+            _remove(self._store, _key(sha256))
+            for token in tokens:
+                _disown(self._store, sha256, token)
 
     def free_bytes(self) -> int:
         return UNLIMITED
 
     def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
         with _translated():
-            for page in obstore.list(self._store, "sha256/"):
-                for found in page:
-                    name = found["path"].rpartition("/")[2]
+            for prefix in ("sha256/", "large/"):
+                for found in _listed(self._store, prefix):
+                    name = found["path"].split("/")[2]
                     if name not in known and found["last_modified"].timestamp() < before:
                         yield Sha256(name)
 
@@ -98,8 +117,9 @@ class ObjectBlobStore:
 class StoredObject:
     """An object that is read a range at a time."""
 
-    def __init__(self, store: "ObjectStore", key: str, length: int) -> None:
+    def __init__(self, store: "ObjectStore", sha256: Sha256, key: str, length: int) -> None:
         self._store = store
+        self._sha256 = sha256
         self._key = key
         self.length = length
 
@@ -107,11 +127,15 @@ class StoredObject:
         end = min(offset + size, self.length)
         if offset >= end:
             return b""
-        try:
-            with _translated():
+        with _translated():
+            with suppress(NotFoundError, FileNotFoundError):
                 return bytes(obstore.get_range(self._store, self._key, start=offset, end=end))
-        except (NotFoundError, FileNotFoundError) as error:
-            raise Unavailable("The package was removed while it was read.") from error
+            for key in _places(self._store, self._sha256):  # the same bytes have arrived once more
+                with suppress(NotFoundError, FileNotFoundError):
+                    data = bytes(obstore.get_range(self._store, key, start=offset, end=end))
+                    self._key = key
+                    return data
+        raise Unavailable("The package was removed while it was read.")
 
     def __enter__(self) -> "StoredObject":
         return self
@@ -125,51 +149,116 @@ class StoredObject:
 class StagedObject:
     """One upload. All methods block; call them from one thread at a time."""
 
-    def __init__(self, store: "ObjectStore", key: str) -> None:
+    def __init__(self, store: "ObjectStore") -> None:
         self._store = store
-        self._key = key
-        self._writer: WritableFile = obstore.open_writer(
-            store, key, buffer_size=PART_BYTES, max_concurrency=_PARTS_AT_ONCE
-        )
+        # The newest arrival of the same bytes has the lowest, and outlives the others.
+        self._token = f"{_LAST_TIME - time.time_ns():020}-{secrets.token_hex(8)}"
+        self._first = bytearray()
+        """What has come, as long as it is no more than a part."""
+        self._writer: WritableFile | None = None
         self._hash = hashlib.sha256()
         self._length = 0
-        self._staged = True
         self.sha256: Sha256 | None = None
 
     def write(self, data: bytes) -> None:
         self._hash.update(data)
         self._length += len(data)
         with _translated():
+            if self._writer is None and self._length <= PART_BYTES:
+                self._first += data
+                return
+            if self._writer is None:
+                self._writer = obstore.open_writer(
+                    self._store,
+                    f"arrived/{self._token}",
+                    buffer_size=PART_BYTES,
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+                self._writer.write(bytes(self._first))
+                self._first.clear()
             self._writer.write(data)
 
     def finish(self) -> tuple[Sha256, int]:
+        sha256 = Sha256(self._hash.hexdigest())
+        if self._writer is not None:
+            with _translated():
+                self._seal(self._writer)
+            self._require_whole(f"arrived/{self._token}")
+        self.sha256 = sha256
+        return sha256, self._length
+
+    def _seal(self, writer: "WritableFile") -> None:
+        """From now on there is an object, which somebody has to remove if nobody claims it."""
+        obstore.put(self._store, f"arriving/{self._token}", self._hash.hexdigest().encode())
+        writer.close()
+
+    def _require_whole(self, key: str) -> None:
         with _translated():
-            self._writer.close()
-            stored = obstore.head(self._store, self._key)["size"]
+            stored = obstore.head(self._store, key)["size"]
         if stored != self._length:
             raise Unavailable(f"The object store kept {stored} of {self._length} bytes; send them again.")
-        self.sha256 = Sha256(self._hash.hexdigest())
-        return self.sha256, self._length
 
     def commit(self) -> None:
         if self.sha256 is None:
             raise RuntimeError("commit before finish")
         with _translated():
-            obstore.copy(self._store, self._key, _key(self.sha256))
-        self.cancel()
+            if self._writer is None:
+                obstore.put(self._store, _key(self.sha256), bytes(self._first), use_multipart=False)
+                self._require_whole(_key(self.sha256))
+                return
+            obstore.put(self._store, _claim(self.sha256, self._token), b"")
+            self._writer = None
+            for token in _tokens(self._store, self.sha256):
+                if token > self._token:
+                    _disown(self._store, self.sha256, token)
+            _remove(self._store, f"arriving/{self._token}")
 
     def cancel(self) -> None:
         """What cannot be removed now is removed as abandoned."""
-        if self._staged:
-            self._staged = False
+        writer, self._writer = self._writer, None
+        if writer is not None:
             with suppress(BaseError, OSError):
-                if not self._writer.closed():
-                    self._writer.close()
-                obstore.delete(self._store, self._key)
+                if not writer.closed():
+                    self._seal(writer)
+                _remove(self._store, f"arrived/{self._token}")
+                _remove(self._store, f"arriving/{self._token}")
 
 
 def _key(sha256: Sha256) -> str:
     return f"sha256/{sha256[:2]}/{sha256}"
+
+
+def _claim(sha256: Sha256, token: str) -> str:
+    return f"large/{sha256[:2]}/{sha256}/{token}"
+
+
+def _tokens(store: "ObjectStore", sha256: Sha256) -> list[str]:
+    """Of all arrivals that are this blob."""
+    return sorted(found["path"].rpartition("/")[2] for found in _listed(store, _claim(sha256, "")))
+
+
+def _places(store: "ObjectStore", sha256: Sha256) -> Iterator[str]:
+    """Where its bytes may be."""
+    yield _key(sha256)
+    for token in _tokens(store, sha256):
+        yield f"arrived/{token}"
+
+
+def _disown(store: "ObjectStore", sha256: Sha256, token: str) -> None:
+    """First it says no more what the bytes are, then they go."""
+    obstore.put(store, f"arriving/{token}", sha256.encode())
+    for name in (_claim(sha256, token), f"arrived/{token}", f"arriving/{token}"):
+        _remove(store, name)
+
+
+def _listed(store: "ObjectStore", prefix: str) -> Iterator["ObjectMeta"]:
+    for page in obstore.list(store, prefix):
+        yield from page
+
+
+def _remove(store: "ObjectStore", key: str) -> None:
+    with suppress(NotFoundError, FileNotFoundError):
+        obstore.delete(store, key)
 
 
 @contextmanager

@@ -98,10 +98,9 @@ class RoleRows:
         self._connection.execute(update(_F).where(of_file).values(kept=False, **_DROPPED))
 
     def records(self) -> Iterator[tuple[str, int, RoleFile | None]]:
-        for role, version in self._connection.execute(
-            select(_F.c.role, _F.c.version).order_by(_F.c.role, _F.c.version)
-        ).all():
-            yield role, version, self.file(role, version)
+        statement = select(_F).order_by(_F.c.role, _F.c.version).execution_options(yield_per=16)
+        for row in self._connection.execute(statement):
+            yield row.role, row.version, _file(row) if row.kept else None
 
 
 def _file_values(file: RoleFile) -> dict[str, object]:

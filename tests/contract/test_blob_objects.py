@@ -1,0 +1,96 @@
+"""An object store whose client dies: after any request nothing acknowledged is missing, and a day later nothing
+is left over."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import obstore
+import pytest
+
+from contract.conftest import in_bucket
+from contract.test_blob_store import LARGE, put, read
+from otarium.adapters import blobs_objects
+from otarium.adapters.blobs_objects import ObjectBlobStore
+
+REQUESTS = ("put", "head", "list", "delete", "get")
+
+
+class Died(BaseException):
+    """No handler in the code sees the end of its process."""
+
+
+@pytest.fixture
+def store(
+    s3: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectBlobStore]:
+    monkeypatch.setattr(blobs_objects, "_ABANDONED", timedelta(seconds=-10))
+    yield from in_bucket(s3, f"dies-{abs(hash(request.node.name)):x}")
+
+
+def dies_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Instead of the request after this many."""
+    count = itertools.count()
+
+    def counted(call: Any) -> Any:
+        def asked(*arguments: Any, **options: Any) -> Any:
+            if next(count) >= step:
+                raise Died
+            return call(*arguments, **options)
+
+        return asked
+
+    for name in REQUESTS:
+        monkeypatch.setattr(obstore, name, counted(getattr(obstore, name)))
+
+
+def names(store: ObjectBlobStore) -> set[str]:
+    return {one["path"].split("/")[0] for page in obstore.list(store._store) for one in page}
+
+
+@pytest.mark.parametrize("step", range(9))
+def test_an_upload_that_dies_at_any_step_leaves_the_bytes_that_were_there(
+    store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    sha256 = put(store, LARGE)
+    with monkeypatch.context() as patch:
+        dies_at(patch, step)
+        with pytest.raises(Died):
+            put(store, LARGE)
+    store.clear_abandoned()
+    assert read(store, sha256) == LARGE
+    assert "arriving" not in names(store)
+    put(store, LARGE)
+    store.delete(sha256)
+    assert names(store) == set()
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_first_upload_that_dies_before_its_claim_leaves_nothing(
+    store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Claimed bytes without a row are found among the orphans."""
+    with monkeypatch.context() as patch:
+        dies_at(patch, step)
+        with pytest.raises(Died):
+            put(store, LARGE)
+    store.clear_abandoned()
+    for sha256 in list(store.orphans(frozenset(), 2**40)):
+        store.delete(sha256)
+    assert names(store) == set()
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_deletion_that_dies_at_any_step_is_finished_by_the_next(
+    store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    sha256 = put(store, LARGE)
+    with monkeypatch.context() as patch:
+        dies_at(patch, step)
+        with pytest.raises(Died):
+            store.delete(sha256)
+    store.delete(sha256)
+    store.clear_abandoned()
+    assert not store.exists(sha256)
+    assert names(store) == set()
