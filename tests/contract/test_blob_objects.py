@@ -1,5 +1,5 @@
-"""An object store whose client dies: after any request nothing acknowledged is missing, and a day later nothing
-is left over."""
+"""An object store whose client dies: after any request nothing acknowledged is missing, and a day later there
+is nothing left over."""
 
 import itertools
 from collections.abc import Iterator
