@@ -16,7 +16,7 @@ from otarium.services.ports_watch import Job
 
 LEASE = "offload"
 STEP_SECONDS = 0.05
-DISTANCE_SECONDS = 1.0
+DISTANCE_SECONDS = 0.8
 LOOK_SECONDS = 60.0
 """How long the copy is taken to be as it was left."""
 LONGEST_PAUSE = 60.0
