@@ -4,13 +4,16 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import LIFETIMES, NOW, Keys, entries, package, release
+from otarium.domain import canonical
 from otarium.domain import release as releases
 from otarium.domain.errors import Broken
 from otarium.domain.packages import timestamp
 from otarium.domain.release import Counters
-from otarium.domain.roles import TARGETS, Dialect, Header, listed_versions
+from otarium.domain.roles import TARGETS, Dialect, Header, Line, listed_versions, snapshot
 from otarium.domain.verification import Untrusted, Verified, verify_file, verify_listed, verify_roots
 
 
@@ -51,6 +54,24 @@ def test_a_dialect_is_refused_by_the_other_dialects_rules() -> None:
     swapped = replace(made.timestamp, uptane=made.timestamp.tuf)
     with pytest.raises(Untrusted, match="_type"):
         verified(replace(made, timestamp=swapped), Dialect.UPTANE)
+
+
+ROLE_NAMES = st.from_regex(r"p-[0-9a-f]{1,5}", fullmatch=True) | st.from_regex(
+    r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,5}", fullmatch=True
+)
+
+
+@given(shelves=st.dictionaries(ROLE_NAMES, st.integers(1, 9)), sources=st.sets(ROLE_NAMES))
+def test_a_snapshot_is_canonical_whatever_it_lists(shelves: dict[str, int], sources: set[str]) -> None:
+    line, keys, first = Line("a" * 64, 5, 2), Keys(), release(package())
+    others = {Dialect.UPTANE: dict.fromkeys(sources - set(shelves), line), Dialect.TUF: {}}
+    made = snapshot(Header("snapshot", 1, NOW, NOW + 60), first.targets, shelves, keys.sign, others)
+    for dialect in Dialect:
+        raw = made.in_dialect(dialect).raw
+        signed = json.loads(raw)["signed"]
+        assert raw.endswith(b',"signed":' + canonical.olpc(signed) + b"}")
+        listed = {*shelves, "targets", *others[dialect]}
+        assert set(signed["meta"]) == {f"{role}.json" for role in listed}
 
 
 def test_every_release_raises_snapshot_and_timestamp_and_changed_shelves_only() -> None:

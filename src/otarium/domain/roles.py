@@ -168,27 +168,35 @@ def snapshot(
     """`shelves` gives the version of each delegated shelf, which is all that is said of them: no two files
     of the targets key share a version, so one can never be passed off as another."""
     stated = others or {}
-    versions = {f"{role}.json": {"version": version} for role, version in shelves.items()}
+    # Shelves have names without anything to escape, and there may be a thousand: a pass over them is enough.
+    versions = {role: f'"{role}.json":{{"version":{version}}}'.encode() for role, version in shelves.items()}
 
-    def listed(dialect: Dialect) -> Mapping[str, object]:
-        lines = {f"{role}.json": line.to_object() for role, line in stated.get(dialect, {}).items()}
-        return {**lines, **versions, "targets.json": _line(targets.in_dialect(dialect)).to_object()}
+    def listed(dialect: Dialect) -> Mapping[str, bytes]:
+        lines = {role: _stating(role, line) for role, line in stated.get(dialect, {}).items()}
+        return {**lines, **versions, TARGETS: _stating(TARGETS, _line(targets.in_dialect(dialect)))}
 
     return _listing(header, listed, sign)
 
 
 def timestamp_role(header: Header, snapshot: RoleFile, sign: Sign) -> RoleFile:
-    return _listing(
-        header, lambda dialect: {"snapshot.json": _line(snapshot.in_dialect(dialect)).to_object()}, sign
-    )
+    def listed(dialect: Dialect) -> Mapping[str, bytes]:
+        return {"snapshot": _stating("snapshot", _line(snapshot.in_dialect(dialect)))}
+
+    return _listing(header, listed, sign)
 
 
-def _listing(header: Header, listed: Callable[[Dialect], Mapping[str, object]], sign: Sign) -> RoleFile:
-    """A file whose `meta` gives the version of others, with length and sha256 (aktualizr needs all three
-    of top-level files)."""
+def _stating(role: str, line: Line) -> bytes:
+    """Its canonical member of `meta`, with length and sha256 (aktualizr needs all of top-level files)."""
+    return canonical.olpc({f"{role}.json": line.to_object()})[1:-1]
+
+
+def _listing(header: Header, listed: Callable[[Dialect], Mapping[str, bytes]], sign: Sign) -> RoleFile:
+    """A file whose `meta` has a member for each of other roles."""
 
     def make(dialect: Dialect) -> bytes:
-        signed = _signed(dialect, header, b'"meta":{', canonical.olpc(listed(dialect))[1:-1])
+        lines = listed(dialect)
+        meta = b",".join([lines[role] for role in sorted(lines, key="{}.json".format)])
+        signed = _signed(dialect, header, b'"meta":{', meta)
         return _envelope(dialect, sign(header.role, signed), signed)
 
     return _file(header, make(Dialect.UPTANE), make(Dialect.TUF))
