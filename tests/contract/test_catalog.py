@@ -274,7 +274,10 @@ def test_a_connection_lost_midway_is_unavailable_for_now(cluster: Cluster, mode:
         with tx.savepoint():
             tx.packages.next_revision()
 
-    for ask in (lambda tx: tx.roles.counters(), in_a_savepoint, lambda tx: list(tx.packages.every())):
+    def search(tx: Transaction) -> None:
+        tx.packages.search(PackageQuery())
+
+    for ask in (in_a_savepoint, search, lambda tx: list(tx.packages.every())):
         with pytest.raises(Unavailable), getattr(impatient, mode)() as tx:
             lose()
             ask(tx)

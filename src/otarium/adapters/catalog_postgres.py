@@ -30,6 +30,13 @@ IDLE_SECONDS = 10
 CHANNEL = "otarium"
 POLL_SECONDS = 0.5
 _SPARE_CONNECTIONS = 2
+_LOST = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    pg.ReadOnlySqlTransaction,
+    pg.IdleInTransactionSessionTimeout,
+)
+"""What a statement raises when there is no connection any more, or none to where one may write."""
 
 
 class PostgresCatalog:
@@ -219,6 +226,6 @@ def _translated() -> Iterator[None]:
             raise Invalid("The request contains text that cannot be kept, such as U+0000.") from error
         if isinstance(cause, pg.DiskFull):
             raise StorageFull("The disk of the catalog is full; free some space.", retry_after=30) from error
-        if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | pg.ReadOnlySqlTransaction):
+        if isinstance(cause, _LOST):
             raise _lost() from error
         raise
