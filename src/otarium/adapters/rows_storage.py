@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
 
 from otarium.adapters import tables
+from otarium.adapters.quick import Quick
 from otarium.domain.errors import Broken
 from otarium.domain.names import OWN_SOURCE, Sha256
 from otarium.domain.release import Counters, Release
@@ -17,9 +18,11 @@ _B = tables.blobs
 _R = tables.repository
 _BLOB_IS_DYING = select(_B.c.dying).where(_B.c.sha256 == bindparam("sha256"))
 _ADD_BLOB = insert(_B)
+_COUNTERS = Quick(select(_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp))
+_KEPT_BYTES = Quick(select(_R.c.kept_bytes))
 _SIZES = (_F.c.role, _F.c.version, _F.c.surplus_at, _F.c.uptane_length, _F.c.tuf_length)
-_SURPLUS = (
-    select(*_SIZES)
+_SURPLUS = Quick(
+    select(_F.c.version, _F.c.uptane_length + _F.c.tuf_length)
     .where(_F.c.role == bindparam("role"), _F.c.surplus_at.is_(None))
     .order_by(_F.c.version.desc())
     .offset(bindparam("kept"))
@@ -43,11 +46,9 @@ class RoleRows:
         self._connection = connection
 
     def counters(self) -> Counters:
-        columns = (_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp)
-        row = self._connection.execute(select(*columns)).first()
-        if row is None:
-            raise Broken("the catalog has no repository row")
-        return Counters(*row)
+        for row in _COUNTERS.rows(self._connection):
+            return Counters(*row)
+        raise Broken("the catalog has no repository row")
 
     def save(self, release: Release, previous: Release | None, keep: int) -> None:
         known = {(file.role, file.version) for file in previous.files()} if previous else set()
@@ -68,10 +69,10 @@ class RoleRows:
 
     def _replace(self, role: str, keep: int, now: int) -> int:
         """Mark what has become surplus; its bytes."""
-        found = self._connection.execute(_SURPLUS, {"role": role, "kept": keep + 1}).all()
-        for row in found:
-            self._connection.execute(_MARK_SURPLUS, {"of": role, "at": row.version, "now": now})
-        return sum(row.uptane_length + row.tuf_length for row in found)
+        found = _SURPLUS.rows(self._connection, role=role, kept=keep + 1)
+        for version, _ in found:
+            self._connection.execute(_MARK_SURPLUS, {"of": role, "at": version, "now": now})
+        return sum(size for _, size in found)
 
     def file(self, role: str, version: int) -> RoleFile | None:
         statement = select(_F).where(_F.c.role == role, _F.c.version == version, _F.c.kept)
@@ -83,7 +84,7 @@ class RoleRows:
         return [_file(row) for row in self._connection.execute(statement)]
 
     def collect(self, replaced_before: int, cap_bytes: int) -> None:
-        surplus = self._connection.execute(select(_R.c.kept_bytes)).scalar_one()
+        [[surplus]] = _KEPT_BYTES.rows(self._connection)
         dropped = 0
         for row in self._connection.execute(_OLDEST_SURPLUS).all():
             if row.surplus_at >= replaced_before and surplus - dropped <= cap_bytes:
