@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
 
 from otarium.adapters import tables
+from otarium.adapters.quick import Quick
 from otarium.adapters.rows_packages import ENTRY, entry_of
 from otarium.domain.names import OWN_SOURCE, PackageId, PackageName
 from otarium.domain.packages import Entry
@@ -35,8 +36,8 @@ _ENTRIES = select(*ENTRY).where(_P.c.shelf == bindparam("shelf"), _OWN).order_by
 _HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
 _MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
 _SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
-_EVERY_NAME = select(_N.c.name, _N.c.shelf).order_by(_N.c.name)
-_EVERY_PAGE = select(_S.c.role, _S.c.first, _S.c.page).where(_DELEGATED)
+_EVERY_NAME = Quick(select(_N.c.name, _N.c.shelf).order_by(_N.c.name))
+_EVERY_PAGE = Quick(select(_S.c.role, _S.c.first, _S.c.page).where(_DELEGATED))
 _SHELVES_OF = select(_N.c.shelf).where(_N.c.name.in_(bindparam("names", expanding=True)))
 _PAGES_OF = select(func.count()).select_from(_S).where(_S.c.first.in_(_SHELVES_OF))
 
@@ -98,9 +99,9 @@ class ShelfRows:
 
     def named(self) -> Sequence[NamedShelf]:
         on: dict[str, list[PackageName]] = {}
-        for name, shelf in self._connection.execute(_EVERY_NAME).all():
+        for name, shelf in _EVERY_NAME.rows(self._connection):
             on.setdefault(shelf, []).append(PackageName(name))
-        pages = self._connection.execute(_EVERY_PAGE).all()
+        pages = _EVERY_PAGE.rows(self._connection)
         return [NamedShelf(role, first, page, on.get(first, [])) for role, first, page in pages]
 
     def pages_of(self, names: Iterable[str]) -> int:

@@ -9,7 +9,8 @@ on on a new page, a further role with the same patterns; new versions go to the 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import PackageName
@@ -73,6 +74,7 @@ def size_of(entry: Entry) -> int:
     return len(entry.uptane) + 1
 
 
+@lru_cache(maxsize=4096)
 def pattern_of(name: PackageName) -> str:
     """The path pattern of a name's packages: the same text, with the same meaning, for fnmatch(3), for
     Python's fnmatch and for minimatch. Where they have no common escape `?` matches a little more."""
@@ -90,8 +92,7 @@ def is_exact(name: PackageName) -> bool:
     return _INEXACT.search(name) is None
 
 
-@dataclass(frozen=True, slots=True)
-class NamedShelf:
+class NamedShelf(NamedTuple):
     """A page with the names that stand on its shelf."""
 
     role: str
