@@ -2,20 +2,23 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builders import package
+from otarium import backends
 from otarium.domain.errors import Conflict, PackageNotFound, Unavailable
 from otarium.domain.names import PackageId
 from otarium.domain.packages import Package
 from otarium.domain.shelves import ShelfLimits
 from otarium.services import renewal
 from otarium.services.health import Health
-from otarium.services.metadata import Metadata
+from otarium.services.metadata import LOOK_SECONDS, Metadata
 from otarium.services.ports import Transaction
 from otarium.services.publishing import Change, Outcome, Publisher
 from otarium.services.shelving import Shelving
@@ -205,6 +208,46 @@ def test_a_worker_that_only_watches_stays_ready(repository: Repository) -> None:
     opened = repository.opened
     assert Health(opened.catalog, opened.blobs, other, repository.clock).ready().problems == ()
     assert not renewal.renew(repository.opened.catalog, other, second, repository.clock)
+
+
+class _Unannounced:
+    """As on another machine."""
+
+    def announced(self) -> int:
+        return 0
+
+    def announce(self, number: int) -> None:
+        pass
+
+
+def test_nobody_waits_while_a_slow_catalog_is_asked_for_what_is_newest(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, (publisher, _) = repository.opened, repository.worker()
+    metadata = Metadata(opened.catalog, backends.changes(opened.settings), _Unannounced())
+    metadata.refresh()
+    before = metadata.current
+    publisher.submit(adding("a")).result(10)
+    read, asked, go_on = opened.catalog.read, threading.Event(), threading.Event()
+
+    @contextmanager
+    def slow() -> Iterator[Transaction]:
+        asked.set()
+        assert go_on.wait(10)
+        with read() as tx:
+            yield tx
+
+    monkeypatch.setattr(opened.catalog, "read", slow)
+    while metadata.is_fresh():
+        time.sleep(0.01)
+    first = threading.Thread(target=metadata.refresh)
+    first.start()
+    assert asked.wait(10)
+    time.sleep(2 * LOOK_SECONDS)
+    assert metadata.is_fresh() and metadata.current is before
+    go_on.set()
+    first.join()
+    assert metadata.is_fresh() and metadata.number == before.number + 1
 
 
 def test_the_publisher_outlives_a_failure_after_the_commit(

@@ -4,6 +4,7 @@ A release is swapped as one value and only upward. `is_fresh` costs a microsecon
 """
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -67,7 +68,7 @@ class Metadata:
     def is_fresh(self) -> bool:
         """Whether this is the newest release. Publishers announce theirs before they answer anybody; the
         catalog is asked now and then, for a publisher that died in between. Raises Unavailable."""
-        if self._announcements.announced() > self._number:
+        if self._current is None or self._announcements.announced() > self._number:
             return False
         now = time.monotonic()
         if now >= self._next_look:
@@ -78,7 +79,13 @@ class Metadata:
 
     def refresh(self) -> None:
         """Serve what was committed last. Raises Unavailable when the catalog cannot be read."""
-        self._next_look = time.monotonic() + LOOK_SECONDS  # one look at a time, also where it fails
+        self._next_look = math.inf  # whoever asks meanwhile is served what there is
+        try:
+            self._refresh()
+        finally:
+            self._next_look = time.monotonic() + LOOK_SECONDS
+
+    def _refresh(self) -> None:
         with self._lock:
             seen = self._changes.version()
             if seen == self._seen:
