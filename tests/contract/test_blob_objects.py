@@ -49,7 +49,7 @@ def names(store: ObjectBlobStore) -> set[str]:
     return {one["path"].split("/")[0] for page in obstore.list(store._store) for one in page}
 
 
-@pytest.mark.parametrize("step", range(9))
+@pytest.mark.parametrize("step", range(6))
 def test_an_upload_that_dies_at_any_step_leaves_the_bytes_that_were_there(
     store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
@@ -62,6 +62,9 @@ def test_an_upload_that_dies_at_any_step_leaves_the_bytes_that_were_there(
     assert read(store, sha256) == LARGE
     assert "arriving" not in names(store)
     put(store, LARGE)
+    store.clear_abandoned()
+    assert len(list(obstore.list(store._store, "arrived/").collect())) == 1, "the same bytes are kept once"
+    assert read(store, sha256) == LARGE
     store.delete(sha256)
     assert names(store) == set()
 

@@ -3,7 +3,7 @@
     sha256/ab/<hash>            the bytes of a blob of at most one part
     arrived/<token>             the bytes of a larger one
     large/ab/<hash>/<token>     says that they are this blob; empty
-    arriving/<token>            the hash of bytes that may have arrived without belonging to a blob
+    arriving/<token>            the hash of bytes that may have arrived in vain; looked at after a day
 
 The hash of an upload is known at its end, and no store renames without a copy: so larger ones stay where they
 arrived. Bytes are hashed while they stream in parts; S3 checks the sha256 of every part. Once the store says
@@ -55,7 +55,8 @@ class ObjectBlobStore:
         """Nothing to make; leftovers may belong to other replicas."""
 
     def clear_abandoned(self) -> None:
-        """Remove what arrived a day ago for somebody who died before it was claimed."""
+        """Remove what arrived for somebody who died before it was claimed, or what arrived once more, a day
+        ago."""
         before = datetime.now(UTC) - _ABANDONED
         with _translated():
             for found in _listed(self._store, "arriving/"):
@@ -65,9 +66,10 @@ class ObjectBlobStore:
     def _settle(self, ticket: str) -> None:
         token = ticket.rpartition("/")[2]
         sha256 = Sha256(bytes(obstore.get(self._store, ticket).bytes()).decode())
-        if token not in _tokens(self._store, sha256):
-            _remove(self._store, f"arrived/{token}")
-        _remove(self._store, ticket)
+        if _tokens(self._store, sha256)[:1] == [token]:
+            _remove(self._store, ticket)
+        else:
+            _disown(self._store, sha256, token)
 
     def stage(self) -> "StagedObject":
         return StagedObject(self._store)
@@ -85,7 +87,7 @@ class ObjectBlobStore:
 
     def open(self, sha256: Sha256) -> "StoredObject | None":
         found = self._find(sha256)
-        return None if found is None else StoredObject(self._store, sha256, *found)
+        return None if found is None else StoredObject(self._store, *found)
 
     def link_to(self, sha256: Sha256) -> str | None:
         found = self._find(sha256) if self._links else None
@@ -117,9 +119,8 @@ class ObjectBlobStore:
 class StoredObject:
     """An object that is read a range at a time."""
 
-    def __init__(self, store: "ObjectStore", sha256: Sha256, key: str, length: int) -> None:
+    def __init__(self, store: "ObjectStore", key: str, length: int) -> None:
         self._store = store
-        self._sha256 = sha256
         self._key = key
         self.length = length
 
@@ -127,15 +128,11 @@ class StoredObject:
         end = min(offset + size, self.length)
         if offset >= end:
             return b""
-        with _translated():
-            with suppress(NotFoundError, FileNotFoundError):
+        try:
+            with _translated():
                 return bytes(obstore.get_range(self._store, self._key, start=offset, end=end))
-            for key in _places(self._store, self._sha256):  # the same bytes have arrived once more
-                with suppress(NotFoundError, FileNotFoundError):
-                    data = bytes(obstore.get_range(self._store, key, start=offset, end=end))
-                    self._key = key
-                    return data
-        raise Unavailable("The package was removed while it was read.")
+        except (NotFoundError, FileNotFoundError) as error:
+            raise Unavailable("The package was removed while it was read.") from error
 
     def __enter__(self) -> "StoredObject":
         return self
@@ -209,8 +206,8 @@ class StagedObject:
             obstore.put(self._store, _claim(self.sha256, self._token), b"")
             self._writer = None
             for token in _tokens(self._store, self.sha256):
-                if token > self._token:
-                    _disown(self._store, self.sha256, token)
+                if token > self._token:  # somebody may be reading those; they go in a day
+                    obstore.put(self._store, f"arriving/{token}", self.sha256.encode())
             _remove(self._store, f"arriving/{self._token}")
 
     def cancel(self) -> None:
