@@ -259,7 +259,7 @@ def test_a_connection_lost_midway_is_unavailable_for_now(cluster: Cluster, mode:
     """Whatever the block does next, and whatever it was about to answer."""
     url = cluster.new_database()
     migrations.upgrade(url.replace("postgresql://", "postgresql+psycopg://"))
-    impatient = PostgresCatalog(url, idle_seconds=0.2 if why == "idle for too long" else 10)
+    impatient = PostgresCatalog(url, idle_seconds=1 if why == "idle for too long" else 10)
     with impatient.write() as tx:
         tx.create_repository(0)
 
