@@ -29,7 +29,7 @@ def main() -> int:
     options.directory.mkdir(parents=True, exist_ok=True)
     failed = 0
     for name in options.names or PROOFS:
-        with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        with tempfile.TemporaryDirectory(dir=options.directory.resolve()) as directory:
             failed += not _holds(name, Setup(Path(directory), options.seed, options.rounds))
     return int(failed > 0)
 
