@@ -8,7 +8,7 @@ def test_a_proof_works_in_a_directory_that_other_programs_find_too(tmp_path, mon
     from prove import __main__ as command
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["prove", "rolling", "--directory", "work"])
+    monkeypatch.setattr(sys, "argv", ["prove", "rolling", "--directory", "proofs"])
     monkeypatch.setitem(command.PROOFS, "rolling", lambda setup: [str(setup.directory)])
     assert command.main() == 0
-    assert f"  {tmp_path.resolve()}/work/" in capsys.readouterr().out
+    assert f"  {tmp_path.resolve()}/proofs/" in capsys.readouterr().out
