@@ -3,7 +3,9 @@ is nothing left over."""
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import obstore
@@ -22,14 +24,13 @@ class Died(BaseException):
 
 
 @pytest.fixture
-def store(
-    s3: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ObjectBlobStore]:
+def store(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectBlobStore]:
     monkeypatch.setattr(blobs_objects, "_ABANDONED", timedelta(seconds=-10))
-    yield from in_bucket(s3, f"dies-{abs(hash(request.node.name)):x}")
+    yield from in_bucket(s3, tmp_path.name.replace("_", "-").lower())
 
 
-def dies_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+@contextmanager
+def dying(monkeypatch: pytest.MonkeyPatch, step: int) -> Iterator[None]:
     """Instead of the request after this many."""
     count = itertools.count()
 
@@ -41,8 +42,11 @@ def dies_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
         return asked
 
-    for name in REQUESTS:
-        monkeypatch.setattr(obstore, name, counted(getattr(obstore, name)))
+    with monkeypatch.context() as patch:
+        for name in REQUESTS:
+            patch.setattr(obstore, name, counted(getattr(obstore, name)))
+        with pytest.raises(Died):
+            yield
 
 
 def names(store: ObjectBlobStore) -> set[str]:
@@ -54,10 +58,8 @@ def test_an_upload_that_dies_at_any_step_leaves_the_bytes_that_were_there(
     store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     sha256 = put(store, LARGE)
-    with monkeypatch.context() as patch:
-        dies_at(patch, step)
-        with pytest.raises(Died):
-            put(store, LARGE)
+    with dying(monkeypatch, step):
+        put(store, LARGE)
     store.clear_abandoned()
     assert read(store, sha256) == LARGE
     assert "arriving" not in names(store)
@@ -74,10 +76,8 @@ def test_a_first_upload_that_dies_before_its_claim_leaves_nothing(
     store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """Claimed bytes without a row are found among the orphans."""
-    with monkeypatch.context() as patch:
-        dies_at(patch, step)
-        with pytest.raises(Died):
-            put(store, LARGE)
+    with dying(monkeypatch, step):
+        put(store, LARGE)
     store.clear_abandoned()
     for sha256 in list(store.orphans(frozenset(), 2**40)):
         store.delete(sha256)
@@ -89,10 +89,8 @@ def test_a_deletion_that_dies_at_any_step_is_finished_by_the_next(
     store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     sha256 = put(store, LARGE)
-    with monkeypatch.context() as patch:
-        dies_at(patch, step)
-        with pytest.raises(Died):
-            store.delete(sha256)
+    with dying(monkeypatch, step):
+        store.delete(sha256)
     store.delete(sha256)
     store.clear_abandoned()
     assert not store.exists(sha256)
