@@ -15,11 +15,13 @@ class Impossible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """`rounds` 0 takes the proof's own number."""
+    """`rounds` 0 takes the proof's own number. `patience`: seconds that a machine with other work to do may
+    add to what is promised."""
 
     directory: Path
     seed: int
     rounds: int = 0
+    patience: float = 0.0
 
 
 Proof = Callable[[Setup], list[str]]

@@ -45,13 +45,18 @@ def prove(setup: Setup) -> list[str]:
     with running_server(setup.directory / "kills", workers=2) as server, Observer(server) as observer:
         uploaders = [Uploader(server, f"load-{n}", f"{setup.seed} {n}") for n in range(UPLOADERS)]
         for number in range(rounds):
-            strike = _Kill(server, whole_group=number % 2 == 0, observer=observer if number % 4 > 1 else None)
+            strike = _Kill(
+                server,
+                whole_group=number % 2 == 0,
+                observer=observer if number % 4 > 1 else None,
+                patience=setup.patience,
+            )
             observer.alert.set()
             _work_until_killed(strike, uploaders, dice.uniform(SHORTEST, LONGEST), tally)
             observer.alert.clear()
             if dice.random() < STARTS_KILLED:
                 _kill_a_start(server, dice.uniform(0.1, 1.0), tally)
-            _start(server, tally)
+            _start(server, tally, READY_SECONDS + setup.patience)
             _check(server, uploaders, dice, tally)
             claim(not observer.problems, observer.problems)
     present = sum(book.present == {True} for one in uploaders for book in one.books.values())
@@ -72,10 +77,13 @@ def _counted(counter: Counter[str]) -> str:
 class _Kill:
     """One kill -9; with an `observer`, as soon as it sees the next release."""
 
-    def __init__(self, server: Server, *, whole_group: bool, observer: Observer | None) -> None:
+    def __init__(
+        self, server: Server, *, whole_group: bool, observer: Observer | None, patience: float
+    ) -> None:
         self._server = server
         self._whole_group = whole_group
         self._observer = observer
+        self._patience = patience
         self.begun = threading.Event()
 
     @property
@@ -87,7 +95,7 @@ class _Kill:
             self._signal()
         self._server.process.wait()
         if not self._whole_group:
-            _require_nobody_left(self._server)
+            _require_nobody_left(self._server, GONE_SECONDS + self._patience)
 
     def _signal(self) -> None:
         self.begun.set()
@@ -116,8 +124,8 @@ def _work_until_killed(kill: _Kill, uploaders: list[Uploader], seconds: float, t
         uploader.statuses.clear()
 
 
-def _require_nobody_left(server: Server) -> None:
-    deadline = time.monotonic() + GONE_SECONDS
+def _require_nobody_left(server: Server, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while (left := members(server.process.pid)) and time.monotonic() < deadline:
         time.sleep(0.02)
     claim(not left, f"processes {left} outlived the main process")
@@ -144,11 +152,11 @@ def _start_and_be_killed(server: Server) -> None:
         return
 
 
-def _start(server: Server, tally: Tally) -> None:
+def _start(server: Server, tally: Tally, seconds: float) -> None:
     started = time.monotonic()
     server.start()
     tally.ready.append(time.monotonic() - started)
-    claim(tally.ready[-1] <= READY_SECONDS, f"ready only after {tally.ready[-1]:.1f} s")
+    claim(tally.ready[-1] <= seconds, f"ready only after {tally.ready[-1]:.1f} s")
 
 
 def _check(server: Server, uploaders: list[Uploader], dice: random.Random, tally: Tally) -> None:

@@ -1,8 +1,13 @@
 """Servers for tests: `server` is shared by the whole run (use names of your own), `fresh_server` is yours."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness import running_server
+
+# No test fails since the machine has other work to do: examples may take any time, and so may making them.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

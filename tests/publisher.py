@@ -200,11 +200,17 @@ class Host:
     url: str = ""
     ca_pem: Path | None = None
     """The only authority that vouches for it, when it speaks TLS."""
-    delay: float = 0
     requests: Counter[str] = field(default_factory=Counter)
     request_headers: dict[str, list[dict[str, str]]] = field(default_factory=lambda: defaultdict(list))
     """By path, in the order of requests; names in lower case."""
     _pages: dict[str, _Page] = field(default_factory=dict)
+    _held: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """Whoever asks meanwhile is answered after the block."""
+        with self._held:
+            yield
 
     def put(self, path: str, body: _Body, headers: _Headers | None = None, status: int = 200) -> None:
         """A body that is called gives its chunks, without a length. `headers` win over ETag and the like;
@@ -223,7 +229,8 @@ class Host:
     def answer(self, path: str, headers: Mapping[str, str]) -> _Page:
         self.requests[path] += 1
         self.request_headers[path].append({name.lower(): value for name, value in headers.items()})
-        time.sleep(self.delay)
+        with self._held:
+            pass
         page = self._pages.get(path) or _Page(404, b"", {"Content-Length": "0"})
         known = headers.get("If-None-Match")
         if page.status != 200 or known is None or known != page.headers.get("ETag"):

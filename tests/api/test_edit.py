@@ -252,7 +252,7 @@ def test_a_comment_has_at_most_64_kibibytes_of_utf8(server, edited, unit):
         refused(patch(server, edited, {"comment": unit * most + "x"}), 400, "invalid_entity", "comment")
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(comment=st.text())
 def test_any_text_is_a_comment_and_comes_back_as_it_was(server, edited, comment):
     assert patch(server, edited, {"comment": comment}).json["comment"] == comment
@@ -271,7 +271,7 @@ META = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(meta=st.dictionaries(st.sampled_from(["a", "größe", "\x7f", "__proto__", "", "ﬀ"]), META))
 def test_any_meta_within_the_rules_is_signed_as_it_was_sent(server, edited, meta):
     changed(server, edited, {"proprietaryMeta": meta})

@@ -66,7 +66,7 @@ PAGING = {
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_every_filter_alone_finds_what_a_plain_list_would(shelf, name):
-    @settings(max_examples=12, deadline=None, derandomize=True)
+    @settings(max_examples=12, derandomize=True)
     @given(value=FILTERS[name])
     def found(value):
         check(shelf, {name: value})
@@ -74,7 +74,7 @@ def test_every_filter_alone_finds_what_a_plain_list_would(shelf, name):
     found()
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(query=st.fixed_dictionaries({}, optional=FILTERS | PAGING), brackets=st.booleans(), plus=st.booleans())
 def test_all_filters_orders_and_pages_together_find_what_a_plain_list_would(shelf, query, brackets, plus):
     check(shelf, query, brackets=brackets, plus=plus)

@@ -189,9 +189,7 @@ LETTERS = st.characters(
 NAMES = st.text(LETTERS | st.sampled_from(" /.-+%&;,~:*[é"), min_size=1, max_size=30)
 
 
-@settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
-)
+@settings(max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much])
 @given(name=NAMES, version=NAMES)
 def test_an_accepted_name_comes_back_exactly_from_upload_get_list_metadata_and_delete(server, name, version):
     answer = http(server, "POST", upload_path(name, version), body=b"x")

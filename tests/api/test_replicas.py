@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import Server, http, running_server, upload
+from harness import PATIENCE, Server, http, running_server, upload
 from replicas import running_replicas, shared_settings
 
-SEEN_WITHIN = 1.0
+SEEN_WITHIN = 1.0 + PATIENCE
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from api.calls import ids, patch, post, refused
 from api.traces import agreed, release_of
-from harness import http, running_server, upload
+from harness import PATIENCE, http, running_server, upload
 
 GETS = 50
 
@@ -140,7 +140,7 @@ def test_killing_the_main_process_alone_leaves_no_worker_and_loses_nothing(tmp_p
         time.sleep(0.5)
         assert len(members_of(server)) >= 3
         server.kill_main()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while members_of(server):
             assert time.monotonic() < deadline, members_of(server)
             time.sleep(0.02)

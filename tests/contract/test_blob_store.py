@@ -35,7 +35,7 @@ def read(blobs: BlobStore, sha256: Sha256) -> bytes | None:
         return blob.read_at(0, blob.length)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.binary(max_size=100), min_size=1, max_size=5))
 def test_bytes_come_back_under_their_hash(blobs: BlobStore, parts: list[bytes]) -> None:
     sha256 = put(blobs, *parts)

@@ -13,6 +13,7 @@ import pytest
 
 from builders import NOW, package, release
 from contract.conftest import Database
+from harness import PATIENCE
 from otarium.adapters import migrations
 from otarium.adapters.catalog_postgres import PostgresCatalog
 from otarium.domain.access import Credential, Scope
@@ -124,7 +125,7 @@ def test_every_commit_is_noticed_within_a_second(catalog: Catalog, changes: Chan
     before = _settled(changes)
     assert changes.version() == before
     add(catalog, package())
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + 1 + PATIENCE
     while changes.version() == before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert changes.version() != before

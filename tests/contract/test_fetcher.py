@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contract.publishers import NAME, Authority, Publisher, guarded, publishing, refused
+from harness import PATIENCE
 from otarium.adapters.fetcher import GuardedFetcher
 from otarium.adapters.places import is_public
 from otarium.services.ports_sources import Fetched, FetchRequest
@@ -193,14 +194,14 @@ def test_a_silent_resolver_is_not_waited_for() -> None:
     released = threading.Event()
 
     def resolver(host: str, port: int) -> list[str]:
-        released.wait(5)
+        released.wait(60)
         return []
 
     start = time.monotonic()
     message = refused(GuardedFetcher(resolver=resolver, connect_seconds=0.2), f"https://{NAME}/")
     released.set()
     assert f"{NAME} did not resolve" in message
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < PATIENCE
 
 
 def test_nobody_listening_is_told(authority: Authority) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import PATIENCE
 from otarium.adapters import migrations
 from otarium.adapters.leases_postgres import PostgresLeases
 from otarium.adapters.locks import FileLeases
@@ -63,7 +64,7 @@ def test_a_holder_that_dies_or_freezes_loses_it(opening: Opening, stopped_by: in
         os.kill(holder.pid, stopped_by)
         if stopped_by == signal.SIGSTOP and isinstance(here, FileLeases):
             return  # the processes of one machine are frozen together, or killed
-        deadline = time.monotonic() + 3 * SECONDS
+        deadline = time.monotonic() + 3 * SECONDS + PATIENCE
         while not here.holds("sweep"):
             assert time.monotonic() < deadline
             time.sleep(0.05)

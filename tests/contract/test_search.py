@@ -292,7 +292,7 @@ FIELDS = [name for name in PackageQuery.__slots__ if name not in ("offset", "lim
 BEYOND_TIMES = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=BEYOND_TIMES)
+@settings(max_examples=400, derandomize=True, suppress_health_check=BEYOND_TIMES)
 @given(query=QUERIES, used=st.sets(st.sampled_from(FIELDS), max_size=4))
 def test_any_filters_find_what_a_plain_list_would(
     filled: tuple[Catalog, Model], query: PackageQuery, used: set[str]
@@ -303,7 +303,7 @@ def test_any_filters_find_what_a_plain_list_would(
         check(tx, model, query)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=BEYOND_TIMES)
+@settings(max_examples=60, derandomize=True, suppress_health_check=BEYOND_TIMES)
 @given(query=QUERIES, used=st.sets(st.sampled_from(FIELDS), max_size=1), size=st.integers(1, 40))
 def test_a_walk_finds_what_a_page_as_long_would(
     filled: tuple[Catalog, Model], query: PackageQuery, used: set[str], size: int

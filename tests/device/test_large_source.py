@@ -7,7 +7,7 @@ import pytest
 from api.sources import call, done
 from device.external import HARDWARE, Supplier, carrier, client
 from device.memory import MIB, Memory
-from harness import http
+from harness import PATIENCE, http
 from publisher import Publisher, target
 
 PACKAGES = 5_000
@@ -37,7 +37,7 @@ def many(tmp_path_factory):
 
 def test_it_is_searchable_within_seconds_and_in_little_memory(many):
     _, _, seconds, growth = many
-    assert seconds < 5
+    assert seconds < 5 + PATIENCE
     assert growth < 200 * MIB
 
 
@@ -61,7 +61,7 @@ def test_a_refresh_moves_what_changed_alone(many):
     one.put("uptane", one.publisher.uptane(targets, 2))
     started = time.perf_counter()
     done(call(server, "POST", "/many/refresh"))
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 5 + PATIENCE
     after = rows()
     assert set(after) == kept | {"many-new"}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}

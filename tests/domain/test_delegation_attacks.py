@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import NOW
@@ -215,10 +215,10 @@ def test_more_targets_than_allowed_are_refused() -> None:
 
 def test_a_name_of_half_a_megabyte_takes_no_long_time() -> None:
     one = Publisher("tdx", [f"*{'a' * 245}b{number}*" for number in range(8)] + ["*"], now=lambda: NOW)
-    raw, delegation, begun = one.uptane({"a" * 500_000: ONE["tdx/os-1.0"]}), trusted(one), time.perf_counter()
+    raw, delegation, begun = one.uptane({"a" * 500_000: ONE["tdx/os-1.0"]}), trusted(one), time.thread_time()
     with contextlib.suppress(errors.SourceRefused):
         accept(raw, delegation, {}, NOW, NOW)
-    assert time.perf_counter() - begun < 0.3
+    assert time.thread_time() - begun < 0.3
 
 
 @both
@@ -277,7 +277,6 @@ def test_bytes_that_clients_would_read_differently_are_refused(case: bytes) -> N
 
 
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
-@settings(deadline=500)
 def test_no_bytes_do_more_than_being_refused(raw: bytes) -> None:
     refused(raw, errors.SourceUnreadable)
 
@@ -286,7 +285,6 @@ def test_no_bytes_do_more_than_being_refused(raw: bytes) -> None:
     st.sampled_from(Dialect),
     st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 40), st.binary(max_size=8))),
 )
-@settings(deadline=500)
 def test_no_damage_to_a_good_file_does_more_than_having_it_refused(dialect: Dialect, damage: Any) -> None:
     good = raw = signed_in(dialect)
     for at, length, put in damage:

@@ -59,7 +59,7 @@ def ends_within_a_range(pattern: str) -> bool:
 
 
 @given(st.lists(pairs | near, min_size=10, max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_patterns_match_as_the_c_library_does(cases: list[tuple[str, str]]) -> None:
     with c_locale():
         for pattern, name in cases:
@@ -111,17 +111,18 @@ def test_a_pattern_that_ends_within_a_range_is_refused_or_matches_nothing(patter
     ],
 )
 def test_no_pattern_takes_long(pattern: str) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     for length in (253, 20_000):
         patterns.matches(pattern, "a" * length)
         patterns.matches(pattern, "ab" * (length // 2))
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 @given(st.text("*?ab[]!-\\", min_size=1, max_size=253), st.text("ab", max_size=253))
-@settings(deadline=500)
 def test_no_random_pattern_takes_long(pattern: str, name: str) -> None:
+    begun = time.thread_time()
     patterns.matches(pattern, name)
+    assert time.thread_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ literal = st.text("abc-/.]!^é{}()+ ", min_size=1, max_size=6)
 
 
 @given(pairs | near | st.tuples(literal, literal) | literal.map(lambda text: (text, text)))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_where_no_ambiguity_is_told_devices_and_tuf_clients_agree(case: tuple[str, str]) -> None:
     pattern, name = case
     assume(parsed(pattern) and patterns.ambiguity(pattern) is None)

@@ -137,7 +137,7 @@ words = st.lists(st.sampled_from(["a", "b", "{x", "!y"]), min_size=1, max_size=6
     st.lists(st.sampled_from(["*", "a-*", "a-b*", "*b", "?-*"]), max_size=6),
     st.lists(words, min_size=1, max_size=30),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_matches_is_counted_as_a_client_would_meet_it(
     named: list[tuple[str, int]], sources: list[str], ids: list[str]
 ) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import Server, http, running_server, upload
+from harness import PATIENCE, Server, http, running_server, upload
 from otarium.domain.errors import Unavailable
 from otarium.logs import JsonLines, TextLines
 from otarium.services.ports_watch import NoTraces, request_id
@@ -27,7 +27,7 @@ def server(tmp_path_factory):
 
 def lines(server: Server, asked: str, logger: str = "otarium.access") -> list[dict[str, object]]:
     """The lines of one request; the access line is written after the answer has gone."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         text = server.log.read_text()  # the banner, on stdout, is in it too
         every = [json.loads(line) for line in text.splitlines() if line.startswith("{")]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import PATIENCE
+
 sys.path.append(str(Path(__file__).parents[2]))  # for `prove`, which lies beside `tests`
 
 SEED = 20_260
@@ -20,7 +22,7 @@ def proves(tmp_path, monkeypatch):
 
     def run(proof, rounds=0):
         try:
-            print("\n".join(proof(Setup(tmp_path, SEED, rounds))))
+            print("\n".join(proof(Setup(tmp_path, SEED, rounds, PATIENCE))))
         except Impossible as reason:
             if os.environ.get("CI") == "true":
                 raise
