@@ -1,13 +1,15 @@
 """Small repositories in memory, signed with fixed keys."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from otarium.domain.keys import PublicKey, Signature
 from otarium.domain.names import HardwareId, PackageId, PackageName, PackageVersion, Sha256
 from otarium.domain.packages import Content, Entry, Package, TargetFormat
-from otarium.domain.release import Counters, Lifetimes, Release, RoleKeys, build, first_root
+from otarium.domain.release import Counters, Delegated, Lifetimes, Release, RoleKeys, build, first_root
 from otarium.domain.roles import ROLE_NAMES, TARGETS
 
 NOW = 1_800_000_000
@@ -60,9 +62,14 @@ def entries(*packages: Package) -> list[Entry]:
 
 
 def release(
-    *packages: Package, keys: Keys | None = None, previous: Release | None = None, now: int = NOW
+    *packages: Package,
+    keys: Keys | None = None,
+    previous: Release | None = None,
+    now: int = NOW,
+    shelves: Mapping[str, Sequence[Entry]] = MappingProxyType({}),
+    delegated: Delegated | None = None,
 ) -> Release:
     keys = keys or Keys()
     root = previous.root if previous else first_root(keys.role_keys, now, LIFETIMES, keys.sign)
-    changed = {TARGETS: entries(*packages)}
-    return build(previous, root, changed, Counters(), now, LIFETIMES, keys.sign)
+    changed = {TARGETS: entries(*packages), **shelves}
+    return build(previous, root, changed, Counters(), now, LIFETIMES, keys.sign, delegated)

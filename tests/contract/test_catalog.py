@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import psycopg
 import pytest
 
-from builders import NOW, package, release
+from builders import NOW, package
 from contract.conftest import Database
 from harness import PATIENCE
 from otarium.adapters import migrations
@@ -136,52 +136,6 @@ def _settled(changes: Changes) -> int:
     changes.version()
     time.sleep(0.2)
     return changes.version()
-
-
-def test_a_version_is_given_once_per_key(catalog: Catalog) -> None:
-    made = release(package())
-    with catalog.write() as tx:
-        tx.roles.save(made, None, 3)
-    with pytest.raises(Exception, match=r"UNIQUE|unique"), catalog.write() as tx:
-        tx.roles.save(made, None, 3)
-
-
-def test_signed_files_come_back_byte_for_byte(catalog: Catalog) -> None:
-    made = release(package(meta={"k": "é\n"}), package("b"))
-    with catalog.write() as tx:
-        tx.roles.save(made, None, 3)
-    with catalog.read() as tx:
-        for file in made.files():
-            assert tx.roles.file(file.role, file.version) == file
-        assert tx.roles.counters() == made.counters
-        assert tx.roles.roots() == [made.root]
-
-
-def test_old_bytes_are_collected_but_their_record_stays(catalog: Catalog) -> None:
-    made = None
-    for version in range(1, 8):
-        previous, made = made, release(package(version=str(version)), previous=made, now=NOW + version)
-        with catalog.write() as tx:
-            tx.roles.save(made, previous, 3)
-    with catalog.write() as tx:
-        tx.roles.collect(NOW + 100, cap_bytes=10**9)
-    with catalog.read() as tx:
-        kept = {(role, version) for role, version, file in tx.roles.records() if file is not None}
-        known = {(role, version) for role, version, _ in tx.roles.records()}
-    assert kept == {("root", 1)} | {(r, v) for r in ("targets", "snapshot", "timestamp") for v in range(4, 8)}
-    assert len(known) == 22
-
-
-def test_the_cap_collects_young_bytes_too_but_never_the_newest(catalog: Catalog) -> None:
-    made = None
-    for version in range(1, 8):
-        previous, made = made, release(package(version=str(version)), previous=made, now=NOW + version)
-        with catalog.write() as tx:
-            tx.roles.save(made, previous, 3)
-            tx.roles.collect(0, cap_bytes=0)
-    with catalog.read() as tx:
-        kept = [version for role, version, file in tx.roles.records() if role == TARGETS and file]
-    assert kept == [4, 5, 6, 7]
 
 
 def test_a_deleted_package_is_remembered_until_it_comes_back(catalog: Catalog) -> None:

@@ -1,5 +1,6 @@
 """Where packages go as a repository grows: off targets.json, onto shelves and pages; and what is refused."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 
@@ -71,7 +72,8 @@ class Shelf:
 
     def paths(self) -> dict[str, list[str]]:
         with self.catalog.read() as tx:
-            return {one["name"]: one["paths"] for one in delegations(tx.shelves.named(), (), 1)["roles"]}
+            listed = [json.loads(role.tuf) for role in delegations(tx.shelves.named(), (), 1).roles]
+            return {role["name"]: role["paths"] for role in listed}
 
     def check(self) -> None:
         """What is counted is what is there."""

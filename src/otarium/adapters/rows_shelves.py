@@ -102,7 +102,7 @@ class ShelfRows:
         for name, shelf in _EVERY_NAME.rows(self._connection):
             on.setdefault(shelf, []).append(PackageName(name))
         pages = _EVERY_PAGE.rows(self._connection)
-        return [NamedShelf(role, first, page, on.get(first, [])) for role, first, page in pages]
+        return [NamedShelf(role, first, page, tuple(on.get(first, ()))) for role, first, page in pages]
 
     def pages_of(self, names: Iterable[str]) -> int:
         """A name or what begins one has few hyphens, and an id at most as many as it has characters."""

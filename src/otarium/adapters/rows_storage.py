@@ -38,6 +38,14 @@ _OLDEST_SURPLUS = (
     .order_by(_F.c.surplus_at, _F.c.version)
     .limit(64)
 )
+_HOLE = b"\0"
+"""Where the shared part belongs, or at the end; no signed file has this byte."""
+_PARTS = (
+    (b'"delegations":{', b',"expires":"'),
+    (b'"meta":{', b',"targets.json":'),
+    (b'"targets":{', b""),
+)
+"""Where the parts begin and end that may be large: a file's delegated roles, its lines, its packages."""
 _DROPPED = {"uptane": None, "tuf": None, "shared_tail": None}
 
 
@@ -105,7 +113,6 @@ class RoleRows:
 
 
 def _file_values(file: RoleFile) -> dict[str, object]:
-    tail = _shared_tail(file.uptane.raw, file.tuf.raw)
     return {
         "role": file.role,
         "version": file.version,
@@ -117,22 +124,34 @@ def _file_values(file: RoleFile) -> dict[str, object]:
         "uptane_length": file.uptane.length,
         "tuf_sha256": file.tuf.sha256,
         "tuf_length": file.tuf.length,
-        "uptane": file.uptane.raw.removesuffix(tail),
-        "tuf": file.tuf.raw.removesuffix(tail),
-        "shared_tail": tail,
+        **_stored(file.uptane.raw, file.tuf.raw),
     }
 
 
-def _shared_tail(uptane: bytes, tuf: bytes) -> bytes:
-    """The entries of a shelf are the same bytes in both dialects, as a rule; they are stored once."""
-    start = uptane.find(b'"targets":{')
-    tail = uptane[start:] if start >= 0 else b""
-    return tail if tuf.endswith(tail) else b""
+def _stored(uptane: bytes, tuf: bytes) -> dict[str, bytes]:
+    """What is stored of a file: the longest part that is the same bytes in both dialects is stored once."""
+    here = there = slice(0, 0)
+    for begins, ends in _PARTS:
+        ours, theirs = _part(uptane, begins, ends), _part(tuf, begins, ends)
+        if len(uptane[ours]) > len(uptane[here]) and uptane[ours] == tuf[theirs]:
+            here, there = ours, theirs
+    return {
+        "uptane": uptane[: here.start] + _HOLE + uptane[here.stop :],
+        "tuf": tuf[: there.start] + _HOLE + tuf[there.stop :],
+        "shared_tail": uptane[here],
+    }
+
+
+def _part(raw: bytes, begins: bytes, ends: bytes) -> slice:
+    start = raw.find(begins)
+    end = raw.find(ends, start) if ends else len(raw)
+    return slice(start, end) if 0 <= start < end else slice(0, 0)
 
 
 def _file(row: Row[Any]) -> RoleFile:
-    def signed(head: bytes, sha256: str, length: int) -> SignedRole:
-        return SignedRole(head + row.shared_tail, sha256, length, row.version)
+    def signed(stored: bytes, sha256: str, length: int) -> SignedRole:
+        before, _, after = stored.partition(_HOLE)
+        return SignedRole(before + row.shared_tail + after, sha256, length, row.version)
 
     return RoleFile(
         row.role,

@@ -3,9 +3,9 @@
 A package is this repository's own where `source` is "targets"; the others are what external sources list.
 Times are whole seconds since 1970. `listed` is what lists show of a package (see `domain.listed`); `words`
 and `listing` are what searches read (see `words` and `listing`, the modules). `entry_*` is null where it
-equals the form before it; the last bytes of both dialects of a role file are stored once, in `shared_tail`,
-when they are the same. A role file is surplus, and counted in `kept_bytes`, when it was replaced so often
-that only its age keeps it.
+equals the form before it; what is the same in both dialects of a role file is stored once, in `shared_tail`
+(see `rows_storage`; it was once always the end of both). A role file is surplus, and counted in
+`kept_bytes`, when it was replaced so often that only its age keeps it.
 """
 
 from sqlalchemy import (

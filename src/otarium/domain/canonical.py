@@ -12,7 +12,8 @@ Floats have no canonical form; `parse` refuses them.
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from otarium.domain.errors import Invalid
 
@@ -29,6 +30,23 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """A pair of these is one character, half of a pair is no text: encoding tells."""
 _CONTROL_ESCAPE = re.compile(r'\\(?:(["\\])|([nrtbf])|u([0-9a-f]{4}))')
 _CONTROL_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+
+
+class Forms(NamedTuple):
+    """One value, or a part of one, in the three encodings; often one object."""
+
+    uptane: bytes
+    tuf: bytes
+    olpc: bytes
+
+
+def members(value: Mapping[str, Any] | Sequence[Any]) -> Forms:
+    """What stands between the brackets of an object or a list."""
+    ours, theirs = uptane(value)[1:-1], tuf(value)[1:-1]
+    if ours == theirs:
+        theirs = ours
+    raw = unescape_controls(theirs)
+    return Forms(ours, theirs, theirs if raw == theirs else raw)
 
 
 def uptane(value: object) -> bytes:

@@ -4,12 +4,13 @@ A source is delegated to only while there is a live file of it in that dialect, 
 disturbs nobody. Order is the operator's; nothing is terminating, and our own packages come first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from otarium.domain.canonical import members
 from otarium.domain.delegation import SourceFile
 from otarium.domain.release import Delegated
-from otarium.domain.roles import Dialect, Line
+from otarium.domain.roles import Delegations, Dialect, Line
 from otarium.domain.sources import LEAVES_TUF_SECONDS, Source
 
 
@@ -70,15 +71,15 @@ def lines(sources: Iterable[Source], dialect: Dialect) -> dict[str, Line]:
     }
 
 
-def delegated(shelves: Mapping[str, Any] | None, sources: Sequence[Source], now: int) -> Delegated:
-    """What a release says of delegated roles; `shelves` is the `delegations` member of our own ones, None
-    where targets.json is not signed anew."""
+def delegated(shelves: Delegations | None, sources: Sequence[Source], now: int) -> Delegated:
+    """What a release says of delegated roles; `shelves` are our own ones, None where targets.json is not
+    signed anew."""
+    ours = shelves or Delegations()
 
-    def joined(dialect: Dialect) -> Mapping[str, Any] | None:
+    def joined(dialect: Dialect) -> Delegations:
         theirs = delegations(sources, dialect, now) or {"keys": {}, "roles": []}
-        ours = shelves or {"keys": {}, "roles": []}
-        roles = [*ours["roles"], *theirs["roles"]]
-        return {"keys": ours["keys"] | theirs["keys"], "roles": roles} if roles else None
+        roles = [members([role]) for role in theirs["roles"]]
+        return Delegations({**ours.keys, **theirs["keys"]}, [*ours.roles, *roles])
 
     return Delegated(
         {dialect: joined(dialect) for dialect in Dialect},

@@ -111,13 +111,10 @@ def timestamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The bytes `"id":{...}` of one target, in the three canonical forms (often one object)."""
+class Entry(canonical.Forms):
+    """The bytes `"id":{...}` of one target."""
 
-    uptane: bytes
-    tuf: bytes
-    olpc: bytes
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +192,7 @@ class Package:
                 "length": self.content.length,
             }
         }
-        uptane, tuf = canonical.uptane(target)[1:-1], canonical.tuf(target)[1:-1]
-        if tuf == uptane:
-            tuf = uptane
-        olpc = canonical.unescape_controls(tuf)
-        return Entry(uptane, tuf, tuf if olpc == tuf else olpc)
+        return Entry(*canonical.members(target))
 
 
 @dataclass(frozen=True, slots=True)

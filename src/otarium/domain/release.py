@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from otarium.domain import roles
 from otarium.domain.keys import PublicKey, Sign
 from otarium.domain.packages import Entry
-from otarium.domain.roles import TARGETS, Delegations, Header, Lines, RoleFile
+from otarium.domain.roles import TARGETS, Delegations, Dialect, Header, Lines, RoleFile
 
 DAY = 86_400
 
@@ -82,7 +82,7 @@ class Delegated:
     """What a release says of delegated roles: who may sign what, and the snapshot lines of other
     publishers' files."""
 
-    delegations: Delegations = field(default_factory=dict)
+    delegations: Mapping[Dialect, Delegations] = field(default_factory=dict)
     lines: Lines = field(default_factory=dict)
 
 

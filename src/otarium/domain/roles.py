@@ -13,9 +13,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from otarium.domain import canonical
+from otarium.domain.canonical import Forms, members
 from otarium.domain.errors import Broken
 from otarium.domain.keys import PublicKey, Sign, Signature
 from otarium.domain.packages import Entry, timestamp
@@ -103,14 +105,28 @@ def root(
     )
 
 
-Delegations = Mapping[Dialect, Mapping[str, Any] | None]
-"""The `delegations` member of each dialect, None where there is none."""
+class Delegations(NamedTuple):
+    """A `delegations` member: the keys by id, and each role as it is signed. There may be thousands."""
+
+    keys: Mapping[str, Any] = MappingProxyType({})
+    roles: Sequence[Forms] = ()
+
+    def stated(self, form: Callable[[Forms], bytes]) -> bytes:
+        """The member in one of its forms, with a comma; nothing where there are no roles."""
+        if not self.roles:
+            return b""
+        keys, listed = form(members([self.keys])), b",".join(map(form, self.roles))
+        return b"".join((b'"delegations":{"keys":', keys, b',"roles":[', listed, b"]},"))
 
 
 def targets(
-    header: Header, entries: Sequence[Entry], sign: Sign, delegations: Delegations | None = None
+    header: Header,
+    entries: Sequence[Entry],
+    sign: Sign,
+    delegations: Mapping[Dialect, Delegations] | None = None,
 ) -> RoleFile:
     """`entries` in the order of their ids; their bytes are joined, never decoded."""
+    ours, theirs = ((delegations or {}).get(one, Delegations()) for one in Dialect)
     tufs = [entry.tuf for entry in entries]
     inner = b",".join(tufs)
 
@@ -118,28 +134,18 @@ def targets(
         return inner if forms == tufs else b",".join(forms)
 
     def signed(dialect: Dialect, forms: list[bytes], stated: bytes) -> bytes:
-        before = b'"delegations":' + stated + b"," if stated else b""
-        return _signed(dialect, header, b'"targets":{', joined(forms), before)
+        return _signed(dialect, header, b'"targets":{', joined(forms), stated)
 
-    stated = _stated(delegations or {})
-    uptane = signed(Dialect.UPTANE, [entry.uptane for entry in entries], stated.uptane)
-    olpc = signed(Dialect.TUF, [entry.olpc for entry in entries], stated.olpc)
-    served = signed(Dialect.TUF, tufs, stated.tuf)
+    uptane = signed(
+        Dialect.UPTANE, [entry.uptane for entry in entries], ours.stated(lambda forms: forms.uptane)
+    )
+    olpc = signed(Dialect.TUF, [entry.olpc for entry in entries], theirs.stated(lambda forms: forms.olpc))
+    served = signed(Dialect.TUF, tufs, theirs.stated(lambda forms: forms.tuf))
     return _file(
         header,
         _envelope(Dialect.UPTANE, sign(TARGETS, uptane), uptane),
         _envelope(Dialect.TUF, sign(TARGETS, olpc), served),
     )
-
-
-def _stated(delegations: Delegations) -> Entry:
-    """The `delegations` member in the three canonical forms, empty where there is none. There may be
-    thousands of roles in it, so what is the same is made once."""
-    ours, theirs = delegations.get(Dialect.UPTANE), delegations.get(Dialect.TUF)
-    tuf = canonical.tuf(theirs) if theirs else b""
-    same = ours == theirs and tuf.isascii() and b"\x7f" not in tuf
-    uptane = tuf if same else canonical.uptane(ours) if ours else b""
-    return Entry(uptane, tuf, canonical.unescape_controls(tuf))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from otarium.domain.canonical import Forms, members
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import PackageName
 from otarium.domain.packages import Entry
-from otarium.domain.roles import TARGETS
+from otarium.domain.roles import TARGETS, Delegations
 
 ROLE_BYTES = 5_000_000
 """No role file grows beyond this, which is the least that any client accepts (python-tuf, tuf-js)."""
@@ -98,26 +99,26 @@ class NamedShelf(NamedTuple):
     role: str
     first: str
     page: int
-    names: Sequence[PackageName]
+    names: tuple[PackageName, ...]
 
 
-def delegations(pages: Iterable[NamedShelf], keys: Sequence[PublicKey], threshold: int) -> dict[str, Any]:
+def delegations(pages: Iterable[NamedShelf], keys: Sequence[PublicKey], threshold: int) -> Delegations:
     """The `delegations` member for our own shelves: longest name first, so that most packages are found
     with one file, and newest page first. Nothing is terminating: a version may spell a longer name."""
-    ids = [key.key_id for key in keys]
-    roles = [
-        {
-            "keyids": ids,
-            "name": page.role,
-            "paths": [pattern_of(name) for name in page.names],
-            "terminating": False,
-            "threshold": threshold,
-        }
-        for page in sorted(pages, key=_place)
-        if page.names
-    ]
-    return {"keys": {key.key_id: key.to_object() for key in keys}, "roles": roles}
+    ids = tuple(key.key_id for key in keys)
+    roles = sorted(_placed(page, ids, threshold) for page in pages if page.names)
+    return Delegations({key.key_id: key.to_object() for key in keys}, [role for _, role in roles])
 
 
-def _place(page: NamedShelf) -> tuple[int, str, int]:
-    return -max(map(len, page.names), default=0), page.first, -page.page
+@lru_cache(maxsize=2048)
+def _placed(page: NamedShelf, ids: Sequence[str], threshold: int) -> tuple[tuple[int, str, int], Forms]:
+    """A page's place among all, and its role as it is signed. There are a thousand pages, and a new name
+    changes one of them."""
+    role = {
+        "keyids": ids,
+        "name": page.role,
+        "paths": [pattern_of(name) for name in page.names],
+        "terminating": False,
+        "threshold": threshold,
+    }
+    return (-max(map(len, page.names)), page.first, -page.page), members([role])

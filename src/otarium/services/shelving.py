@@ -6,14 +6,13 @@ goes, and what cannot be published because devices would not find it, are applie
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from otarium.domain.crowding import MOST_MATCHING, Crowding, crowded, prefixes
 from otarium.domain.errors import Conflict, TooLarge
 from otarium.domain.names import PackageId, PackageName
 from otarium.domain.packages import Entry
 from otarium.domain.release import RoleKeys
-from otarium.domain.roles import TARGETS
+from otarium.domain.roles import TARGETS, Delegations
 from otarium.domain.shelves import (
     ROLE_BYTES,
     WARNING_BYTES,
@@ -88,10 +87,10 @@ class Shelving:
         tx.shelves.count(role, -1, -size_of(entry))
         return frozenset({role})
 
-    def delegations(self, tx: Transaction, keys: RoleKeys) -> dict[str, Any] | None:
+    def delegations(self, tx: Transaction, keys: RoleKeys) -> Delegations:
         """What targets.json says of our own shelves."""
         if self._limits.flat or not tx.shelves.opened():
-            return None
+            return Delegations()
         return delegations(tx.shelves.named(), keys.keys[TARGETS], keys.thresholds[TARGETS])
 
     def settle(self, tx: Transaction) -> Signs:

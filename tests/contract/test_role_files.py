@@ -1,0 +1,105 @@
+"""What every catalog promises of signed files."""
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from builders import NOW, entries, package, release
+from contract.conftest import Database
+from otarium.domain.names import PackageName
+from otarium.domain.release import Delegated, Release
+from otarium.domain.roles import TARGETS, Dialect
+from otarium.domain.shelves import NamedShelf, delegations, role_of
+from otarium.services.ports import Catalog
+
+DELEGATIONS = delegations([NamedShelf("p-0001", "p-0001", 0, (PackageName("é"), PackageName("b")))], (), 1)
+OTHERS = {Dialect.UPTANE: delegations([], (), 1), Dialect.TUF: DELEGATIONS}
+MARKS = {'"delegations":{': ',"expires":"', '"meta":{': ',"targets.json":', '"targets":{': {}}
+FILES = {
+    "packages": release(package(meta={"k": "é\n"}), package("b")),
+    "marks": release(package(meta=MARKS), package(',"expires":"')),
+    "delegations": release(delegated=Delegated(dict.fromkeys(Dialect, DELEGATIONS))),
+    "delegations of one dialect": release(package(), delegated=Delegated(OTHERS)),
+    "shelves": release(package(), shelves=dict.fromkeys(["p-0001", "p-0002"], entries(package("b")))),
+}
+
+
+def test_a_version_is_given_once_per_key(catalog: Catalog) -> None:
+    made = release(package())
+    with catalog.write() as tx:
+        tx.roles.save(made, None, 3)
+    with pytest.raises(Exception, match=r"UNIQUE|unique"), catalog.write() as tx:
+        tx.roles.save(made, None, 3)
+
+
+@pytest.mark.parametrize("made", FILES.values(), ids=FILES.keys())
+def test_signed_files_come_back_byte_for_byte(catalog: Catalog, made: Release) -> None:
+    with catalog.write() as tx:
+        tx.roles.save(made, None, 3)
+    with catalog.read() as tx:
+        for file in made.files():
+            assert tx.roles.file(file.role, file.version) == file
+        assert tx.roles.counters() == made.counters
+        assert tx.roles.roots() == [made.root]
+
+
+@pytest.mark.parametrize("large", ["packages", "delegations", "lines"])
+def test_what_is_large_is_stored_once_for_both_dialects(
+    catalog: Catalog, database: Database, large: str
+) -> None:
+    names = [PackageName(f"name-{number}") for number in range(500)]
+    pages = [NamedShelf(role_of(number), role_of(number), 0, (name,)) for number, name in enumerate(names)]
+    made = {
+        "packages": lambda: release(*(package(name) for name in names)),
+        "delegations": lambda: release(
+            delegated=Delegated(dict.fromkeys(Dialect, delegations(pages, (), 1)))
+        ),
+        "lines": lambda: release(shelves={page.role: () for page in pages}),
+    }[large]()
+    with catalog.write() as tx:
+        tx.roles.save(made, None, 3)
+    stored = "SELECT sum(length(uptane) + length(tuf) + length(shared_tail)) FROM role_files"
+    with create_engine(database.url).connect() as connection:
+        size = connection.execute(text(f"{stored} WHERE role IN ('targets', 'snapshot')")).scalar_one()
+    files = (made.targets, made.snapshot)
+    assert size < 0.55 * sum(file.uptane.length + file.tuf.length for file in files)
+
+
+def test_files_whose_ends_were_stored_once_are_read(catalog: Catalog, database: Database) -> None:
+    """As they were until parts in the middle could be."""
+    made = release(package())
+    with catalog.write() as tx:
+        tx.roles.save(made, None, 3)
+    tail = made.targets.tuf.raw[-100:]
+    values = {"tail": tail, "uptane": made.targets.uptane.raw[:-100], "tuf": made.targets.tuf.raw[:-100]}
+    stated = "UPDATE role_files SET uptane = :uptane, tuf = :tuf, shared_tail = :tail WHERE role = 'targets'"
+    with create_engine(database.url).begin() as connection:
+        connection.execute(text(stated), values)
+    with catalog.read() as tx:
+        assert tx.roles.file(TARGETS, 1) == made.targets
+
+
+def test_old_bytes_are_collected_but_their_record_stays(catalog: Catalog) -> None:
+    made = None
+    for version in range(1, 8):
+        previous, made = made, release(package(version=str(version)), previous=made, now=NOW + version)
+        with catalog.write() as tx:
+            tx.roles.save(made, previous, 3)
+    with catalog.write() as tx:
+        tx.roles.collect(NOW + 100, cap_bytes=10**9)
+    with catalog.read() as tx:
+        kept = {(role, version) for role, version, file in tx.roles.records() if file is not None}
+        known = {(role, version) for role, version, _ in tx.roles.records()}
+    assert kept == {("root", 1)} | {(r, v) for r in ("targets", "snapshot", "timestamp") for v in range(4, 8)}
+    assert len(known) == 22
+
+
+def test_the_cap_collects_young_bytes_too_but_never_the_newest(catalog: Catalog) -> None:
+    made = None
+    for version in range(1, 8):
+        previous, made = made, release(package(version=str(version)), previous=made, now=NOW + version)
+        with catalog.write() as tx:
+            tx.roles.save(made, previous, 3)
+            tx.roles.collect(0, cap_bytes=0)
+    with catalog.read() as tx:
+        kept = [version for role, version, file in tx.roles.records() if role == TARGETS and file]
+    assert kept == [4, 5, 6, 7]
