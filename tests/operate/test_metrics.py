@@ -110,6 +110,7 @@ def test_the_uploads_of_a_killed_worker_are_over_and_its_counts_stay(tmp_path):
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
             time.sleep(2)
+            server.wait_until_ready()
         eventually(server, 0, "uploads_in_progress")
         route = {"method": "POST", "route": "/api/v2beta/packages", "status": "200"}
         assert value(server, "requests_total", **route) == 1

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from otarium.domain.errors import Broken
+from otarium.domain.errors import Broken, Unavailable
 from otarium.domain.release import Release
 from otarium.domain.roles import TARGETS, RoleFile, listed_versions
 from otarium.domain.shelves import is_shelf
@@ -67,19 +67,25 @@ class Metadata:
 
     def is_fresh(self) -> bool:
         """Whether this is the newest release. Publishers announce theirs before they answer anybody; the
-        catalog is asked now and then, for a publisher that died in between. Raises Unavailable."""
-        if self._current is None or self._announcements.announced() > self._number:
+        catalog is asked now and then, for a publisher that died in between. No where it cannot be asked."""
+        if self._announcements.announced() > self._number:
             return False
         now = time.monotonic()
-        if now >= self._next_look:
-            if self._changes.version() != self._seen:
+        return now < self._next_look or self._look(now)
+
+    def _look(self, now: float) -> bool:
+        try:
+            if self._current is None or self._changes.version() != self._seen:
                 return False
-            self._next_look = now + LOOK_SECONDS
+        except Unavailable:
+            return False
+        self._next_look = now + LOOK_SECONDS
         return True
 
     def refresh(self) -> None:
         """Serve what was committed last. Raises Unavailable when the catalog cannot be read."""
-        self._next_look = math.inf  # whoever asks meanwhile is served what there is
+        if self._current is not None:
+            self._next_look = math.inf  # whoever asks meanwhile is served what there is
         try:
             self._refresh()
         finally:

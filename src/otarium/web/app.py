@@ -15,7 +15,7 @@ from litestar.di import Provide
 from otarium.web import api, errors, gate, oauth, openapi, sources, ui
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
-from otarium.web.device import TIMESTAMPS, DeviceApp
+from otarium.web.device import DeviceApp
 from otarium.web.http import bodiless, send_error
 from otarium.web.metrics import metrics
 from otarium.web.observe import Inner, Observer
@@ -37,24 +37,19 @@ def _entrance(web: Web, device: DeviceApp, answer: Inner, framework: Asgi) -> As
     """What every request comes by first; the one that all devices make is answered here."""
     observed = Observer(answer, web.meters, web.traces)
     meters, devices = web.meters, observed if web.logs_devices else answer
-    quick = {} if web.logs_devices else TIMESTAMPS
+    quick = not (web.logs_devices or web.devices_need_token)
+    at_once = device.timestamps.at_once
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await framework(scope, receive, send)
-            return
-        dialect = quick.get(scope["path"])
-        if dialect and scope["method"] == "GET" and not scope["query_string"]:
-            meters.device_requests += 1
-            try:
-                answer = device.timestamp_at_once(scope, dialect) or await device.timestamp(scope, dialect)
-                await send(answer[0])
-                await send(answer[1])
-            except Exception as error:
-                await send_error(send, error)
         elif scope["path"].startswith(gate.DEVICE_PATHS):
             meters.device_requests += 1
-            await devices(scope, receive, send)
+            if quick and (ready := at_once(scope)):
+                await send(ready[0])
+                await send(ready[1])
+            else:
+                await devices(scope, receive, send)
         else:
             await observed(scope, receive, send)
 

@@ -7,24 +7,25 @@ one after another, so it gets snapshot and targets of the release whose timestam
 
 import logging
 import re
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from otarium.domain.access import Scope
-from otarium.domain.errors import Invalid, NotFound, Refusal
+from otarium.domain.errors import Invalid, NotFound
 from otarium.domain.names import Sha256, SourceName
 from otarium.domain.packages import Content
-from otarium.domain.roles import ROLE_NAMES, Dialect, RoleFile
+from otarium.domain.roles import ROLE_NAMES, Dialect
 from otarium.domain.shelves import is_shelf
 from otarium.services.downloads import require_bytes
 from otarium.web import gate
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.downloads import handed_over, send_blob
-from otarium.web.http import Fields, Reply, Send, fields, header, not_allowed
+from otarium.web.http import Reply, Send, fields, header, not_allowed
 from otarium.web.metadata import Answer, MetadataReplies, MetadataReply
+from otarium.web.timestamps import Timestamps, device_of
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ Scope_ = dict[str, Any]
 _ROLE_FILE = re.compile(r"(?:(?P<version>[1-9]\d{0,9})\.)?(?P<role>[^/]+)\.json")
 _HASHED = re.compile(r"(?P<dir>(?:.*/)?)(?P<hash>[0-9a-f]{32,128})\.(?P<name>.*)", re.DOTALL)
 _DIALECTS = {dialect.value: dialect for dialect in Dialect}
-TIMESTAMPS = {f"/{dialect.value}/timestamp.json": dialect for dialect in Dialect}
 
 
 class DeviceApp:
@@ -46,7 +46,7 @@ class DeviceApp:
         self._replies = MetadataReplies(web)
         self._blind = False
         self._device_header = web.device_header or b"authorization"
-        self._timestamps: dict[Dialect, tuple[RoleFile, MetadataReply]] = {}
+        self.timestamps = Timestamps(web.metadata, web.views, self._replies, self._device_header)
 
     async def __call__(self, scope: Scope_, _receive: Callable[[], Awaitable[Any]], send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -54,13 +54,15 @@ class DeviceApp:
             return
         _, prefix, rest = scope["path"].split("/", 2)
         dialect = _DIALECTS[prefix]
+        await self._admit(scope)
         if rest == "timestamp.json":
-            answer = await self.timestamp(scope, dialect)
+            if not self._metadata.is_fresh():
+                await self._refresh()
+            answer = self.timestamps.answer(scope, dialect)
+        elif rest.startswith("targets/"):
+            await self._send_target(scope, send)
+            return
         else:
-            await self._admit(scope)
-            if rest.startswith("targets/"):
-                await self._send_target(scope, send)
-                return
             answer = await self._role_file(scope, dialect, rest)
         for message in answer:
             await send(message)
@@ -69,32 +71,8 @@ class DeviceApp:
         if self._web.devices_need_token:
             (await self._authenticator.actor(header(scope, b"authorization"))).require(Scope.READ)
 
-    async def timestamp(self, scope: Scope_, dialect: Dialect) -> Answer:
-        """What every device asks for all the time: no thread, no copy."""
-        if self._web.devices_need_token:
-            await self._admit(scope)
-        if not self._is_fresh():
-            await self._refresh()
-        return self._timestamp(scope, dialect)
-
-    def timestamp_at_once(self, scope: Scope_, dialect: Dialect) -> Answer | None:
-        """Nearly always; None where something has to be waited for."""
-        if self._web.devices_need_token or not self._is_fresh():
-            return None
-        return self._timestamp(scope, dialect)
-
-    def _timestamp(self, scope: Scope_, dialect: Dialect) -> Answer:
-        file, asked = self._metadata.current.timestamp, fields(scope)
-        if dialect is Dialect.UPTANE:
-            self._views.remember(self._device(scope, asked), file.version, time.time())
-        known = self._timestamps.get(dialect)
-        if known is None or known[0] is not file:
-            reply = self._replies.plain(file.in_dialect(dialect), file.signed_at)
-            known = self._timestamps[dialect] = file, reply
-        return known[1].identity(asked, head=scope["method"] == "HEAD")
-
     async def _role_file(self, scope: Scope_, dialect: Dialect, name: str) -> Answer:
-        if not self._is_fresh():
+        if not self._metadata.is_fresh():
             await self._refresh()
         match = _ROLE_FILE.fullmatch(name.removeprefix("delegations/"))
         reply = None
@@ -131,20 +109,9 @@ class DeviceApp:
         """The release whose timestamp a device took last, where that is not the newest."""
         if dialect is not Dialect.UPTANE:
             return None
-        number = self._views.recall(self._device(scope, fields(scope)), time.time())
+        device = device_of(scope, fields(scope), self._device_header)
+        number = self._views.recall(device, monotonic())
         return None if number == self._metadata.current.number else number
-
-    def _device(self, scope: Scope_, asked: Fields) -> bytes:
-        """Who asks: what the proxy in front says, else its credential where it has one, else its address."""
-        told = asked.get(self._device_header) or asked.get(b"authorization")
-        client = scope["client"]
-        return told or (client[0].encode() if client else b"")
-
-    def _is_fresh(self) -> bool:
-        try:
-            return self._metadata.is_fresh()
-        except Refusal:
-            return False
 
     async def _refresh(self) -> None:
         """While the catalog cannot be read, devices keep getting what was committed last."""
