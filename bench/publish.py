@@ -1,85 +1,93 @@
-"""Publishing on a shelf of 10,000 packages: one upload at a time, and 16 clients at once.
+"""Publishing beside 10,000 packages of 2,000 names, one upload at a time and by 16 clients at once.
 
-Every upload is a release of its own when alone; together they share releases. Durable commits of SQLite
-on the same file system are measured beside, since each release is one.
+On SQLite and on PostgreSQL. Every upload is a release of its own when alone; together they share releases.
+Durable commits of the same database are measured in turn with it, since each release is one.
 """
 
-import sqlite3
+import os
+import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
+from contextlib import contextmanager
 from statistics import median
 
-from bench import quiet
+from bench import commits, quiet, rows, shelved
 from bench.clients import Client, together
 from bench.figures import Figure
 from bench.ground import Ground
-from harness import Server
+from harness import Server, running_server
+from postgresql import running_cluster
 
+PACKAGES = 10_000
 ROUNDS = 3
 ALONE = 40
 CLIENTS = 16
 TOGETHER = 480
 BODY = 1024
-COMMITS = 200
 PATIENCE = 20.0
+ALONE_MS, TOGETHER_RATE = 15, 200
 
 
 def run(ground: Ground) -> list[Figure]:
-    commits, alone, together_rates = [], [], []
-    with ground.seeded_server("publish") as server:
-        for number in range(ROUNDS):
-            quiet.wait(PATIENCE)
-            commits.append(commit_rate(ground.directory / "commits.sqlite"))
-            alone += one_at_a_time(server, number)
-            together_rates.append(sixteen_at_once(server, number))
-    single = 1 / median(alone)
-    wanted = min(8 * single, 200)
+    data_dir = ground.directory / "publish"
+    shelved.make(data_dir, PACKAGES)
+    with running_server(data_dir, workers=1) as server:
+        file = ground.directory / "commits.sqlite"
+        figures = _measured("SQLite", server, lambda: commits.sqlite(file))
+    with _on_postgresql(ground) as (server, url):
+        return figures + _measured("PostgreSQL", server, lambda: commits.postgresql(url))
+
+
+@contextmanager
+def _on_postgresql(ground: Ground) -> Iterator[tuple[Server, str]]:
+    """The server, and the URL of its database."""
+    with running_cluster() as cluster:
+        url = cluster.new_database()
+        data_dir = ground.directory / "publish-postgresql"
+        shelved.make(data_dir, PACKAGES, url)
+        with running_server(data_dir, env={"OTARIUM_DATABASE_URL": url}, workers=1) as server:
+            yield server, url
+
+
+def _measured(database: str, server: Server, commit_rate: Callable[[], float]) -> list[Figure]:
+    rates, alone, at_once, chance = [], [], [], random.Random(database)
+    for _ in range(ROUNDS):
+        quiet.wait(PATIENCE)
+        rates.append(commit_rate())
+        alone += one_at_a_time(server, ALONE, chance)
+        at_once.append(_sixteen_at_once(server, chance))
+    title = f"{database}, {PACKAGES:,} packages"
+    alone.sort()
     return [
-        Figure("durable SQLite commits", median(commits), "commits/s"),
-        Figure("one at a time, median", median(alone) * 1000, "ms"),
-        Figure("one at a time, 99 of 100 within", sorted(alone)[len(alone) * 99 // 100] * 1000, "ms"),
-        Figure("one at a time", single, "packages/s"),
-        Figure("16 clients, median of 3", median(together_rates), "packages/s", at_least=wanted),
-        Figure("16 clients, worst of 3", min(together_rates), "packages/s"),
+        Figure(f"{database}: durable commits", median(rates), "commits/s"),
+        Figure(f"{title}: one at a time, median", median(alone) * 1000, "ms", at_most=ALONE_MS),
+        Figure(f"{title}: one at a time, 99 of 100 within", alone[len(alone) * 99 // 100] * 1000, "ms"),
+        Figure(f"{title}: 16 clients, median of 3", median(at_once), "packages/s", at_least=TOGETHER_RATE),
+        Figure(f"{title}: 16 clients, worst of 3", min(at_once), "packages/s"),
     ]
 
 
-def _body(label: str) -> bytes:
-    return label.encode().ljust(BODY, b".")
+def upload(client: Client, chance: random.Random) -> None:
+    """A new version of any of the 2,000 names."""
+    client.upload(rows.package(chance.randrange(rows.NAMES)).name, f"9.{time.time_ns()}", os.urandom(BODY))
 
 
-def one_at_a_time(server: Server, number: int) -> list[float]:
+def one_at_a_time(server: Server, uploads: int, chance: random.Random) -> list[float]:
     """Seconds of each upload."""
     seconds = []
     with Client(server) as client:
-        for index in range(ALONE):
+        for _ in range(uploads):
             started = time.perf_counter()
-            client.upload(f"alone-{number}", str(index), _body(f"alone {number} {index}"))
+            upload(client, chance)
             seconds.append(time.perf_counter() - started)
     return seconds
 
 
-def sixteen_at_once(server: Server, number: int) -> float:
+def _sixteen_at_once(server: Server, chance: random.Random) -> float:
     """Packages per second."""
 
     def work() -> Iterator[Callable[[Client], object]]:
-        for index in range(TOGETHER):
-            body = _body(f"together {number} {index}")
-            yield lambda client, i=index, b=body: client.upload(f"together-{number}", str(i), b)
+        for _ in range(TOGETHER):
+            yield lambda client: upload(client, chance)
 
     return TOGETHER / together(server, CLIENTS, work())
-
-
-def commit_rate(path: Path) -> float:
-    """Small inserts per second, each in a transaction of its own that survives a power cut."""
-    path.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("CREATE TABLE rows (pk INTEGER PRIMARY KEY, value TEXT)")
-        started = time.perf_counter()
-        for index in range(COMMITS):
-            connection.execute("INSERT INTO rows (value) VALUES (?)", (f"row {index}",))
-        return COMMITS / (time.perf_counter() - started)

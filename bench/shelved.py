@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy import Connection, create_engine, insert, update
 
 from bench import rows
@@ -60,16 +61,18 @@ class Layout:
         yield from (role for role in self.targets if role != TARGETS)
 
 
-def make(data_dir: Path, packages: int) -> None:
-    """2,000 names, as many versions of each as it takes."""
+def make(data_dir: Path, packages: int, database_url: str | None = None) -> None:
+    """2,000 names, as many versions of each as it takes; on SQLite where no URL of PostgreSQL is given."""
     data_dir.mkdir(mode=0o700, parents=True)
-    settings = Settings(storage=StorageSettings(data_dir=data_dir))
+    database = None if database_url is None else SecretStr(database_url)
+    settings = Settings(storage=StorageSettings(data_dir=data_dir, database_url=database))
     repository = bootstrap.prepare(settings)
     layout = Layout(packages)
     repository.catalog.close()
     engine = create_engine(settings.storage.catalog_url)
     with engine.begin() as connection:
-        connection.exec_driver_sql("PRAGMA cache_size=-524288")
+        if database_url is None:
+            connection.exec_driver_sql("PRAGMA cache_size=-524288")
         rows.insert_all(connection, map(_uploaded, range(packages)), layout.place)
         _insert_layout(connection, layout)
         connection.execute(update(tables.repository).values(revision=packages))
