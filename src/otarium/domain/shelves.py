@@ -3,7 +3,8 @@
 A shelf is a role signed by the targets key. The top-level targets role is the first one and, while a
 repository is small, the only one. Beyond that every name stands on a delegated shelf `p-%04x`, for ever:
 on one of its own while there are few, later on the one with the fewest targets. A shelf that is full goes
-on on a new page, a further role with the same patterns; new versions go to the newest page.
+on on a new page, a further role with the same patterns; new versions go to the newest page. A page that
+deletions left at most half full becomes the newest once more, before another role is opened.
 """
 
 import re
@@ -58,6 +59,10 @@ class Shelf:
 
     def has_room(self, size: int, at_most: int) -> bool:
         return self.targets < at_most and self.bytes + size <= OPEN_BYTES
+
+    def is_sparse(self, at_most: int) -> bool:
+        """Whether it is worth being filled once more."""
+        return 2 * self.targets <= at_most and 2 * self.bytes <= OPEN_BYTES
 
 
 def role_of(number: int) -> str:

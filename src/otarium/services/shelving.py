@@ -6,6 +6,7 @@ goes, and what cannot be published because devices would not find it, are applie
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from otarium.domain.crowding import MOST_MATCHING, Crowding, crowded, prefixes
 from otarium.domain.errors import Conflict, TooLarge
@@ -81,11 +82,19 @@ class Shelving:
         tx.shelves.move({package_id: other})
         return signs | {role}
 
-    def take(self, tx: Transaction, package_id: PackageId, entry: Entry) -> Signs:
+    def take(self, tx: Transaction, name: PackageName, package_id: PackageId, entry: Entry) -> Signs:
         """Call it before the package's row is removed."""
         role = tx.shelves.holding(package_id)
         tx.shelves.count(role, -1, -size_of(entry))
-        return frozenset({role})
+        return self._left(tx, name, role)
+
+    def _left(self, tx: Transaction, name: PackageName, role: str) -> Signs:
+        """After a package of this name left its page: an empty one is delegated to no more, so that it does
+        not count among what a client looks through, unless it is where new versions go."""
+        if role == TARGETS or tx.shelves.get(role).targets:
+            return frozenset({role})
+        newest = tx.shelves.newest_page(name)
+        return frozenset({role} if newest and newest.role == role else {role, TARGETS})
 
     def delegations(self, tx: Transaction, keys: RoleKeys) -> Delegations:
         """What targets.json says of our own shelves."""
@@ -97,9 +106,13 @@ class Shelving:
         """Lay everything out as the settings ask. Raises Conflict, or TooLarge where that cannot be."""
         if self._limits.flat:
             return self._flatten(tx)
-        top = tx.shelves.get(TARGETS)
+        top, pages = tx.shelves.get(TARGETS), tx.shelves.delegated()
+        if not top.targets:
+            # An empty repository may have been flat until now, and delegates to nobody then.
+            was_empty = pages and not any(page.targets for page in pages)
+            return frozenset({TARGETS}) if was_empty else frozenset()
         fits = top.targets <= self._limits.first and top.bytes <= ROLE_BYTES
-        return frozenset() if not top.targets or (fits and not tx.shelves.opened()) else self.spread(tx)
+        return frozenset() if fits and not pages else self.spread(tx)
 
     def spread(self, tx: Transaction) -> Signs:
         """Move all packages off targets.json, if there are any."""
@@ -134,7 +147,7 @@ class Shelving:
         if page is None:
             page = self._shelf_for(tx, name)
         if not page.has_room(size, self._limits.page):
-            page = self._opened(tx, page.first, page.page + 1)
+            page = self._next_page(tx, page, size)
             opened = True
         tx.shelves.count(page.role, 1, size)
         return page.role, opened
@@ -144,6 +157,15 @@ class Shelving:
         shelf = self._opened(tx, None, 0) if own else tx.shelves.emptiest()
         tx.shelves.assign(name, shelf.first)
         return shelf
+
+    def _next_page(self, tx: Transaction, full: Shelf, size: int) -> Shelf:
+        """Rather one that deletions emptied than one more: neither pages nor what devices are told of them
+        grow with the packages that come and go."""
+        page, number = tx.shelves.sparsest(full.first), full.page + 1
+        if page.is_sparse(self._limits.page) and page.has_room(size, self._limits.page):
+            tx.shelves.renumber(page.role, number)
+            return replace(page, page=number)
+        return self._opened(tx, full.first, number)
 
     def _opened(self, tx: Transaction, first: str | None, page: int) -> Shelf:
         role = role_of(tx.shelves.opened() + 1)
@@ -176,7 +198,7 @@ def require_findable(
         raise Conflict(
             f"Devices would have to look through {found[worst]} roles for {worst[:200]!a} and give up after "
             f"{MOST_MATCHING}: too many names that begin alike, pages or sources match it. "
-            "Use another name, or sources with narrower patterns.",
+            "Use another name, delete packages that fill its pages, or give sources narrower patterns.",
             cause=sorted(found)[:10],
         )
 
