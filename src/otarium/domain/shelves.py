@@ -21,8 +21,10 @@ from otarium.domain.roles import TARGETS, Delegations
 
 ROLE_BYTES = 5_000_000
 """No role file grows beyond this, which is the least that any client accepts (python-tuf, tuf-js)."""
-WARNING_BYTES = ROLE_BYTES * 3 // 4
-"""From here on an operator is told that targets.json is about to be full."""
+TOP_BYTES = 8 * 1024 * 1024
+"""But targets.json, whose length is stated in the snapshot, so that aktualizr is the strictest."""
+ENTRIES_BYTES = ROLE_BYTES - 10_000
+"""What of a file is left for entries beside signatures and dates."""
 OPEN_BYTES = 4_000_000
 """A page takes new packages up to here; the rest is left for edits."""
 
@@ -44,6 +46,28 @@ class ShelfLimits:
     flat: bool = False
     own: int = 1024
     """While there are fewer roles a new name gets its own shelf; tuf-js is quadratic in their number."""
+    delegating: int = TOP_BYTES
+    """Bytes of targets.json where it delegates to shelves."""
+
+    @property
+    def top_bytes(self) -> int:
+        """The longest that targets.json may be."""
+        return ROLE_BYTES if self.flat else self.delegating
+
+    @property
+    def warning_bytes(self) -> int:
+        """From here on an operator is told that targets.json is about to be full."""
+        return self.top_bytes * 3 // 4
+
+    @property
+    def advice(self) -> str:
+        """What makes room in targets.json."""
+        if self.flat:
+            return "Delete packages, or let them move onto shelves with OTARIUM_LAYOUT=shelves."
+        return (
+            "It lists all names, also of deleted packages, and all sources: publish under names that are "
+            "there, take short ones, or remove sources."
+        )
 
 
 @dataclass(frozen=True, slots=True)
