@@ -229,6 +229,7 @@ def web_app(settings: Settings) -> "Asgi":
         token_path=http.token_path,
         device_header=http.device_header.encode() if http.device_header else None,
         devices_need_token=http.device_access == "token",
+        targets_limit=repository.shelving().limits.top_bytes,
         started=started,
         stopped=stopped,
     )

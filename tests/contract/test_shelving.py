@@ -42,7 +42,7 @@ class Shelf:
     def take(self, name: str, version: str) -> frozenset[str]:
         made = package(name, version)
         with self.catalog.write() as tx:
-            signs = self.shelving.take(tx, made.id, made.entry())
+            signs = self.shelving.take(tx, made.name, made.id, made.entry())
             tx.packages.remove(made, tx.packages.next_revision(), NOW)
         self.check()
         return signs
@@ -111,13 +111,64 @@ def test_a_known_name_touches_its_shelf_alone_and_a_new_one_targets_json_too(gro
 
 
 def test_a_full_shelf_goes_on_on_a_new_page_with_the_same_pattern(growing: Growing) -> None:
-    shelf = growing(first=1, page=2)
-    shelf.put("a-1", "a-2", "a-3")
-    assert shelf.layout == {"p-0001": 2, "p-0002": 1}
+    shelf = growing(first=1, page=3)
+    shelf.put("a-1", "a-2", "a-3", "a-4")
+    assert shelf.layout == {"p-0001": 3, "p-0002": 1}
     assert list(shelf.paths().items()) == [("p-0002", ["a-*"]), ("p-0001", ["a-*"])]
     shelf.take("a", "1")
-    shelf.put("a-4", "a-5")
-    assert shelf.layout == {"p-0001": 1, "p-0002": 2, "p-0003": 1}, "a closed page stays closed"
+    shelf.put("a-5", "a-6", "a-7")
+    assert shelf.layout == {"p-0001": 2, "p-0002": 3, "p-0003": 1}, "a closed page stays closed"
+
+
+def test_a_page_that_is_at_most_half_full_becomes_the_newest_once_more(growing: Growing) -> None:
+    shelf = growing(first=1, page=4)
+    shelf.put(*(f"a-{number}" for number in range(8)), "b-1")
+    shelf.take("a", "0")
+    shelf.take("a", "1")
+    assert shelf.put("a-8") == {TARGETS, "p-0001"}
+    assert shelf.layout == {"p-0001": 3, "p-0002": 4, "p-0003": 1}
+    assert [role for role in shelf.paths() if role != "p-0003"] == ["p-0001", "p-0002"]
+    assert shelf.put("a-9") == {"p-0001"}
+
+
+def test_an_empty_page_is_delegated_to_no_more_unless_it_is_the_newest(growing: Growing) -> None:
+    shelf = growing(first=1, page=2)
+    shelf.put("a-1", "a-2", "a-3", "b-1")
+    assert shelf.take("a", "1") == {"p-0001"}
+    assert shelf.take("a", "2") == {TARGETS, "p-0001"}
+    assert shelf.paths() == {"p-0002": ["a-*"], "p-0003": ["b-*"]}
+    assert shelf.take("a", "3") == {"p-0002"}
+    assert shelf.paths() == {"p-0002": ["a-*"], "p-0003": ["b-*"]}
+    with shelf.catalog.write() as tx:
+        raw = SignedRole.of(b"", 1)
+        tx.shelves.signed([RoleFile(role, 1, 0, 100, raw, raw) for role in ("p-0001", "p-0002", "p-0003")])
+        assert sorted(tx.shelves.due(1000, 9)) == ["p-0002", "p-0003"], "nobody is sent to the other"
+    assert shelf.put("a-4", "a-5", "a-6") == {TARGETS, "p-0001", "p-0002"}
+
+
+def test_names_with_turnover_need_no_more_roles_than_their_packages(growing: Growing) -> None:
+    shelf = growing(first=1, page=2)
+    shelf.put("a-b-1", "app-0")
+    for number in range(1, 300):
+        shelf.put(f"app-{number}")
+        if number >= 3:
+            shelf.take("app", str(number - 3))
+    assert sum(shelf.layout.values()) == 4
+    with shelf.catalog.read() as tx:
+        assert len(tx.shelves.delegated()) <= 5, "nor does the snapshot, which names every role for ever"
+    assert len(shelf.paths()) <= 4
+
+
+def test_pages_that_were_emptied_count_no_more_among_the_matching(growing: Growing) -> None:
+    shelf = growing(first=1, page=1)
+    ids = [f"a-{number}" for number in range(MOST_MATCHING)]
+    shelf.put(*ids)
+    with pytest.raises(Conflict, match="delete packages"):
+        shelf.put("a-one.more")
+    for number in range(20):
+        shelf.take("a", str(number))
+    shelf.put("a-b-1")
+    assert len(shelf.paths()) == 13
 
 
 def test_a_name_that_comes_back_continues_where_it_was(growing: Growing) -> None:
@@ -218,6 +269,18 @@ def test_another_layout_is_taken_up_as_a_whole(growing: Growing) -> None:
     assert flat.put("c-1") == {TARGETS}
     assert growing(first=100).settle() == {TARGETS, "p-0001", "p-0002", "p-0003"}, "once spread, for ever"
     assert growing().layout == {"p-0001": 2, "p-0002": 1, "p-0003": 1}
+
+
+def test_an_empty_repository_that_was_flat_delegates_to_its_shelves_again(growing: Growing) -> None:
+    growing(first=1).put("a-1", "b-1")
+    flat = growing(flat=True)
+    flat.settle()
+    flat.take("a", "1")
+    flat.take("b", "1")
+    shelf = growing(first=1)
+    assert shelf.settle() == {TARGETS}
+    assert shelf.put("a-2") == {"p-0001"}
+    assert shelf.settle() == frozenset()
 
 
 def test_shelves_are_due_at_half_of_their_life_oldest_first(growing: Growing) -> None:

@@ -122,6 +122,42 @@ def test_edits_and_deletions_on_closed_pages_reach_clients(judge, server, tmp_pa
     assert device.follow(*ids) == bodies(*ids)
 
 
+def test_clients_follow_a_name_of_which_the_last_three_versions_are_kept(tmp_path) -> None:
+    """Pages fill, empty, are delegated to no more, and are filled once more; clients remember all of it."""
+    env = {"OTARIUM_FIRST_SHELF_PACKAGES": "1", "OTARIUM_SHELF_PACKAGES": "2"}
+    with running_server(tmp_path / "data", env=env) as server:
+        put(server, "app-core-1", "app-0", "app-1", "app-2")
+        devices = [client(judge, server, tmp_path) for judge in JUDGES]
+        for number in range(3, 130):
+            put(server, f"app-{number}")
+            assert delete(server, f"app-{number - 3}").status == 200
+            if number in (3, 4, 5, 6, 7, 60, 61, 129):
+                ids = [f"app-{one}" for one in range(number - 5, number + 1)]
+                for device in devices:
+                    assert device.follow(*ids, "app-core-1") == bodies(*ids[3:], "app-core-1")
+        assert len(order(server)) <= 4 and len(shelf_versions(server)) <= 5
+        assert server.run("verify").returncode == 0
+
+
+@every_client
+def test_a_client_follows_a_shelf_whose_pages_are_emptied_and_come_back(judge, server, tmp_path) -> None:
+    ids = [f"app-{number}" for number in range(9)]
+    put(server, *ids)
+    device = client(judge, server, tmp_path)
+    assert device.follow(*ids) == bodies(*ids)
+    pages, versions = order(server), shelf_versions(server)
+    for package_id in ids[:6]:
+        assert delete(server, package_id).status == 200
+    assert order(server) == order(server, "tuf") == pages[:1]
+    assert set(shelf_versions(server)) == set(versions), "a line that was in a snapshot stays"
+    assert device.follow(*ids) == bodies(*ids[6:])
+    put(server, *ids[:3])
+    assert [role for role, _ in order(server)] == [pages[2][0], pages[0][0]]
+    assert device.follow(*ids) == bodies(*ids[:3], *ids[6:])
+    assert client(judge, server, tmp_path / "fresh").follow(*ids) == bodies(*ids[:3], *ids[6:])
+    assert all(shelf_versions(server)[role] >= version for role, version in versions.items())
+
+
 @every_client
 def test_a_name_whose_last_package_went_comes_back(judge, server, tmp_path) -> None:
     put(server, *FIRST, *LATER)

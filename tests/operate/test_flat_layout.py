@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api.calls import patch, refused
-from device.external import HARDWARE, client
+from api.sources import call
+from device.external import HARDWARE, client, supplier
 from harness import running_server, upload
 from operate.test_metrics import value
+from publisher import serving
 
 NOTE = "x" * 15_000
 WARNING = 3_750_000
@@ -50,3 +52,11 @@ def test_an_operator_is_warned_at_three_quarters_and_packages_are_refused_at_the
     ids = [f"app-{number:03}" for number in (0, 250, 339)]
     for judge in ("uptane", "python-tuf"):
         assert set(client(judge, server, tmp_path).follow(*ids)) == set(ids)
+    with serving() as host:
+        paths = [f"wide/{number:02}-{'x' * 240}*" for number in range(63)]
+        wide = supplier(host, "wide", paths=["wide/os-*", *paths])
+        wide.add(server)
+        refused(wide.refresh(server), 413, None, "targets.json would have", "OTARIUM_LAYOUT=shelves")
+        shown = call(server, "GET", "/wide").body.decode()
+        assert "refused" in shown and "targets.json would have" in shown
+        assert value(server, "targets_bytes") < 5_000_000

@@ -37,7 +37,10 @@ _HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
 _MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
 _SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
 _EVERY_NAME = Quick(select(_N.c.name, _N.c.shelf).order_by(_N.c.name))
-_EVERY_PAGE = Quick(select(_S.c.role, _S.c.first, _S.c.page).where(_DELEGATED))
+_EVERY_PAGE = Quick(select(_S.c.role, _S.c.first, _S.c.page, _S.c.targets).where(_DELEGATED))
+_NEWER = _S.alias("newer")
+_IN_USE = or_(_S.c.targets > 0, ~exists().where(_NEWER.c.first == _S.c.first, _NEWER.c.page > _S.c.page))
+"""What devices are sent to."""
 _SHELVES_OF = select(_N.c.shelf).where(_N.c.name.in_(bindparam("names", expanding=True)))
 _PAGES_OF = select(func.count()).select_from(_S).where(_S.c.first.in_(_SHELVES_OF))
 
@@ -63,6 +66,13 @@ class ShelfRows:
         )
         newest = select(*_SHELF).where(_S.c.first == first).order_by(_S.c.page.desc()).limit(1)
         return Shelf(*self._connection.execute(newest).one())
+
+    def sparsest(self, first: str) -> Shelf:
+        pages = select(*_SHELF).where(_S.c.first == first).order_by(_S.c.targets, _S.c.page).limit(1)
+        return Shelf(*self._connection.execute(pages).one())
+
+    def renumber(self, role: str, page: int) -> None:
+        self._connection.execute(update(_S).where(_S.c.role == role).values(page=page))
 
     def open(self, shelf: Shelf) -> None:
         row = insert(_S).values(
@@ -101,8 +111,15 @@ class ShelfRows:
         on: dict[str, list[PackageName]] = {}
         for name, shelf in _EVERY_NAME.rows(self._connection):
             on.setdefault(shelf, []).append(PackageName(name))
+        newest: dict[str, int] = {}
         pages = _EVERY_PAGE.rows(self._connection)
-        return [NamedShelf(role, first, page, tuple(on.get(first, ()))) for role, first, page in pages]
+        for _, first, page, _ in pages:
+            newest[first] = max(page, newest.get(first, 0))
+        return [
+            NamedShelf(role, first, page, tuple(on.get(first, ())))
+            for role, first, page, targets in pages
+            if targets or page == newest[first]
+        ]
 
     def pages_of(self, names: Iterable[str]) -> int:
         """A name or what begins one has few hyphens, and an id at most as many as it has characters."""
@@ -128,5 +145,5 @@ class ShelfRows:
             self._connection.execute(_SIGNED, rows)
 
     def due(self, now: int, at_most: int) -> Sequence[str]:
-        late = select(_S.c.role).where(_DELEGATED, _S.c.due_at <= now).order_by(_S.c.due_at).limit(at_most)
-        return list(self._connection.execute(late).scalars())
+        late = select(_S.c.role).where(_DELEGATED, _S.c.due_at <= now, _IN_USE)
+        return list(self._connection.execute(late.order_by(_S.c.due_at).limit(at_most)).scalars())

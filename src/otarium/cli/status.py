@@ -36,7 +36,11 @@ def status(data_dir: DataDir = None, master_key_file: MasterKeyFile = None, as_j
         metadata.refresh()
         settings = repository.settings
         found = look(
-            repository.inventory(), metadata.current, repository.clock.now(), settings.uploads.reserve_bytes
+            repository.inventory(),
+            metadata.current,
+            repository.clock.now(),
+            settings.uploads.reserve_bytes,
+            repository.shelving().limits,
         )
         server = running.served_by(settings.storage.data_dir)
         jobs = running.jobs(settings.storage.run_dir) if server else {}

@@ -64,6 +64,11 @@ class RoleFile:
     def in_dialect(self, dialect: Dialect) -> SignedRole:
         return self.uptane if dialect is Dialect.UPTANE else self.tuf
 
+    @property
+    def length(self) -> int:
+        """Bytes, in the dialect in which there are more."""
+        return max(self.uptane.length, self.tuf.length)
+
 
 @dataclass(frozen=True, slots=True)
 class Header:

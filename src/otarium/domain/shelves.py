@@ -3,7 +3,8 @@
 A shelf is a role signed by the targets key. The top-level targets role is the first one and, while a
 repository is small, the only one. Beyond that every name stands on a delegated shelf `p-%04x`, for ever:
 on one of its own while there are few, later on the one with the fewest targets. A shelf that is full goes
-on on a new page, a further role with the same patterns; new versions go to the newest page.
+on on a new page, a further role with the same patterns; new versions go to the newest page. A page that
+deletions left at most half full becomes the newest once more, before another role is opened.
 """
 
 import re
@@ -20,8 +21,10 @@ from otarium.domain.roles import TARGETS, Delegations
 
 ROLE_BYTES = 5_000_000
 """No role file grows beyond this, which is the least that any client accepts (python-tuf, tuf-js)."""
-WARNING_BYTES = ROLE_BYTES * 3 // 4
-"""From here on an operator is told that targets.json is about to be full."""
+TOP_BYTES = 8 * 1024 * 1024
+"""But targets.json, whose length is stated in the snapshot, so that aktualizr is the strictest."""
+ENTRIES_BYTES = ROLE_BYTES - 10_000
+"""What of a file is left for entries beside signatures and dates."""
 OPEN_BYTES = 4_000_000
 """A page takes new packages up to here; the rest is left for edits."""
 
@@ -43,6 +46,28 @@ class ShelfLimits:
     flat: bool = False
     own: int = 1024
     """While there are fewer roles a new name gets its own shelf; tuf-js is quadratic in their number."""
+    delegating: int = TOP_BYTES
+    """Bytes of targets.json where it delegates to shelves."""
+
+    @property
+    def top_bytes(self) -> int:
+        """The longest that targets.json may be."""
+        return ROLE_BYTES if self.flat else self.delegating
+
+    @property
+    def warning_bytes(self) -> int:
+        """From here on an operator is told that targets.json is about to be full."""
+        return self.top_bytes * 3 // 4
+
+    @property
+    def advice(self) -> str:
+        """What makes room in targets.json."""
+        if self.flat:
+            return "Delete packages, or let them move onto shelves with OTARIUM_LAYOUT=shelves."
+        return (
+            "It lists all names, also of deleted packages, and all sources: publish under names that are "
+            "there, take short ones, or remove sources."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +83,10 @@ class Shelf:
 
     def has_room(self, size: int, at_most: int) -> bool:
         return self.targets < at_most and self.bytes + size <= OPEN_BYTES
+
+    def is_sparse(self, at_most: int) -> bool:
+        """Whether it is worth being filled once more."""
+        return 2 * self.targets <= at_most and 2 * self.bytes <= OPEN_BYTES
 
 
 def role_of(number: int) -> str:

@@ -19,7 +19,7 @@ class Contents:
     blobs: int
     blob_bytes: int
     shelves: int
-    """Delegated pages."""
+    """Delegated pages with packages on them."""
     shelves_due: int
     """Those among them that wait to be signed again."""
 
@@ -34,7 +34,8 @@ class Inventory:
         """Raises Unavailable when the catalog cannot be read, as all here do."""
         with self._catalog.read() as tx:
             due = tx.shelves.due(self._clock.now(), _MANY)
-            return Contents(tx.packages.numbers(), *tx.blobs.numbers(), tx.shelves.opened(), len(due))
+            full = sum(page.targets > 0 for page in tx.shelves.delegated())
+            return Contents(tx.packages.numbers(), *tx.blobs.numbers(), full, len(due))
 
     def sources(self) -> Sequence[Source]:
         """Those that are in use."""

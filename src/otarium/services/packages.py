@@ -137,7 +137,7 @@ class Packages:
         def change(tx: Transaction, now: int) -> Outcome[None]:
             package = _existing(tx, package_id)
             _check_match(package, if_match)
-            signs = self._shelving.take(tx, package_id, package.entry())
+            signs = self._shelving.take(tx, package.name, package_id, package.entry())
             tx.packages.remove(package, tx.packages.next_revision(), now)
             if package.content.location is None:
                 tx.blobs.release(package.content.sha256, now)

@@ -29,7 +29,15 @@ class Shelves(Protocol):
         """The newest page of the delegated shelf with the fewest targets on all its pages."""
         ...
 
+    def sparsest(self, first: str) -> Shelf:
+        """The page of a shelf with the fewest targets."""
+        ...
+
     def open(self, shelf: Shelf) -> None: ...
+    def renumber(self, role: str, page: int) -> None:
+        """Give a page another place in its shelf; the highest is the newest."""
+        ...
+
     def assign(self, name: PackageName, first: str) -> None:
         """From now on, and for ever, the name stands on the shelf with this first page."""
         ...
@@ -59,11 +67,13 @@ class Shelves(Protocol):
         ...
 
     def named(self) -> Sequence[NamedShelf]:
-        """The delegated pages with their names."""
+        """The pages that devices are sent to, with their names: the newest of each shelf, and all others that
+        are not empty."""
         ...
 
     def pages_of(self, names: Iterable[str]) -> int:
-        """How many pages the shelves have that these names stand on; names that stand nowhere are none."""
+        """How many pages, also empty ones, the shelves have that these names stand on; names that stand
+        nowhere are none."""
         ...
 
     def mates(self, name: PackageName) -> Sequence[PackageName]:
@@ -83,5 +93,6 @@ class Shelves(Protocol):
         ...
 
     def due(self, now: int, at_most: int) -> Sequence[str]:
-        """Delegated pages that have lived half of their life, oldest first."""
+        """Pages that have lived half of their life, oldest first. Those that devices are not sent to are left
+        alone, for ever: nobody fetches them, and whoever puts packages on one signs it."""
         ...

@@ -2,7 +2,8 @@
 
 Waiting changes are applied together, each in a savepoint with an outcome of its own. Whatever can refuse
 a single change happens in `Change.apply`; then one release is built and signed over all of them, saved
-in the same transaction, committed, shown to devices, and only then is anybody answered.
+in the same transaction, committed, shown to devices, and only then is anybody answered. Where that fails
+for all together, as with a targets.json that became too long, they are published one by one.
 """
 
 import logging
@@ -157,7 +158,7 @@ class Publisher:
                     self._take_waiting(batch)
                 answers, release = self._apply_and_build(tx, [waiting.change for waiting in batch])
         except Exception as error:
-            if len(batch) > 1 and not isinstance(error, Refusal):
+            if len(batch) > 1 and not isinstance(error, Unavailable):
                 for waiting in batch:
                     self._publish([waiting])
                 return
@@ -210,7 +211,9 @@ class Publisher:
         shelves = self._shelving.delegations(tx, keys) if TARGETS in changed else None
         delegated = delegating.delegated(shelves, tx.sources.every(), now)
         counters = tx.roles.counters()
-        return releases.build(current, root, changed, counters, now, self._lifetimes, sign, delegated)
+        release = releases.build(current, root, changed, counters, now, self._lifetimes, sign, delegated)
+        self._shelving.require_readable(release, current)
+        return release
 
 
 def _unpublished() -> Unavailable:

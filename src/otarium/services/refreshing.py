@@ -18,7 +18,7 @@ from otarium.domain import errors
 from otarium.domain.access import Actor, Scope
 from otarium.domain.delegating import leaves_tuf_between
 from otarium.domain.delegation import Accepted, accept
-from otarium.domain.errors import Conflict, Refusal, SourceExpired, SourceRefused, SourceUnreadable
+from otarium.domain.errors import Conflict, Refusal, SourceExpired, SourceRefused, SourceUnreadable, TooLarge
 from otarium.domain.names import SourceName
 from otarium.domain.packages import timestamp
 from otarium.domain.roles import TARGETS, Dialect
@@ -31,7 +31,9 @@ from otarium.services.sources import Sources, existing, renewal, retired
 
 log = logging.getLogger(__name__)
 
-_REFUSALS = {kind.code: kind for kind in SourceRefused.__subclasses__()}
+_KEPT: list[type[Refusal]] = [*SourceRefused.__subclasses__(), TooLarge]
+_REFUSALS = {kind.code: kind for kind in _KEPT}
+"""What is kept beside a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class Refreshing:
             try:
                 got = self._fetch(source)
                 return self._publisher.submit(lambda tx, now: self._take_over(tx, now, source, got)).result()
-            except SourceRefused as refusal:
+            except (SourceRefused, TooLarge) as refusal:
                 self._record(name, refusal)
                 raise
             except Exception as error:
@@ -234,7 +236,7 @@ class Refreshing:
         tx.sources.put(source)
         return Outcome(source, signs=renewal(before, source, now))
 
-    def _record(self, name: SourceName, refusal: SourceRefused) -> None:
+    def _record(self, name: SourceName, refusal: Refusal) -> None:
         """Keep the reason beside the source."""
         log.warning("source %s: %s (%s)", name, refusal.message, refusal.code)
         with self._catalog.write() as tx:

@@ -6,16 +6,16 @@ goes, and what cannot be published because devices would not find it, are applie
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from otarium.domain.crowding import MOST_MATCHING, Crowding, crowded, prefixes
 from otarium.domain.errors import Conflict, TooLarge
 from otarium.domain.names import PackageId, PackageName
 from otarium.domain.packages import Entry
-from otarium.domain.release import RoleKeys
-from otarium.domain.roles import TARGETS, Delegations
+from otarium.domain.release import Release, RoleKeys
+from otarium.domain.roles import TARGETS, Delegations, RoleFile
 from otarium.domain.shelves import (
-    ROLE_BYTES,
-    WARNING_BYTES,
+    ENTRIES_BYTES,
     Shelf,
     ShelfLimits,
     delegations,
@@ -38,14 +38,14 @@ class Shelving:
     """Stateless: everything is asked of the transaction."""
 
     def __init__(self, limits: ShelfLimits) -> None:
-        self._limits = limits
+        self.limits = limits
 
     def put(
         self, tx: Transaction, name: PackageName, package_id: PackageId, entry: Entry
     ) -> tuple[str, Signs]:
         """The page for a new package, counted as there. Raises Conflict, or TooLarge for a flat layout."""
         size, signs = size_of(entry), Signs()
-        if self._limits.flat or tx.shelves.newest_page(name) is None:
+        if self.limits.flat or tx.shelves.newest_page(name) is None:
             if self._fits_on_top(tx, size):
                 tx.shelves.count(TARGETS, 1, size)
                 return TARGETS, frozenset({TARGETS})
@@ -57,11 +57,9 @@ class Shelving:
     def _fits_on_top(self, tx: Transaction, size: int) -> bool:
         """Whether a package goes into targets.json. Raises TooLarge for a flat layout that is full."""
         top = tx.shelves.get(TARGETS)
-        if not self._limits.flat:
-            return not tx.shelves.opened() and top.has_room(size, self._limits.first)
-        _require_flat_room(top, size)
-        if top.bytes < WARNING_BYTES <= top.bytes + size:
-            log.warning("targets.json has about %d bytes; clients read %d", top.bytes + size, ROLE_BYTES)
+        if not self.limits.flat:
+            return not tx.shelves.opened() and top.has_room(size, self.limits.first)
+        self._require_room(top.bytes + size)
         return True
 
     def resize(
@@ -70,9 +68,9 @@ class Shelving:
         """An edited package stays where it is, unless its page would become too large for devices."""
         role, more = tx.shelves.holding(package_id), size_of(new) - size_of(old)
         page = tx.shelves.get(role)
-        fits = page.bytes + more <= ROLE_BYTES
-        if not fits and self._limits.flat:
-            _require_flat_room(page, more)
+        if self.limits.flat:
+            self._require_room(page.bytes + more)
+        fits = self.limits.flat or page.bytes + more <= ENTRIES_BYTES
         if fits or role == TARGETS:
             tx.shelves.count(role, 0, more)
             return frozenset({role}) if fits else self.spread(tx)
@@ -81,25 +79,37 @@ class Shelving:
         tx.shelves.move({package_id: other})
         return signs | {role}
 
-    def take(self, tx: Transaction, package_id: PackageId, entry: Entry) -> Signs:
+    def take(self, tx: Transaction, name: PackageName, package_id: PackageId, entry: Entry) -> Signs:
         """Call it before the package's row is removed."""
         role = tx.shelves.holding(package_id)
         tx.shelves.count(role, -1, -size_of(entry))
-        return frozenset({role})
+        return self._left(tx, name, role)
+
+    def _left(self, tx: Transaction, name: PackageName, role: str) -> Signs:
+        """After a package of this name left its page: an empty one is delegated to no more, so that it does
+        not count among what a client looks through, unless it is where new versions go."""
+        if role == TARGETS or tx.shelves.get(role).targets:
+            return frozenset({role})
+        newest = tx.shelves.newest_page(name)
+        return frozenset({role} if newest and newest.role == role else {role, TARGETS})
 
     def delegations(self, tx: Transaction, keys: RoleKeys) -> Delegations:
         """What targets.json says of our own shelves."""
-        if self._limits.flat or not tx.shelves.opened():
+        if self.limits.flat or not tx.shelves.opened():
             return Delegations()
         return delegations(tx.shelves.named(), keys.keys[TARGETS], keys.thresholds[TARGETS])
 
     def settle(self, tx: Transaction) -> Signs:
         """Lay everything out as the settings ask. Raises Conflict, or TooLarge where that cannot be."""
-        if self._limits.flat:
+        if self.limits.flat:
             return self._flatten(tx)
-        top = tx.shelves.get(TARGETS)
-        fits = top.targets <= self._limits.first and top.bytes <= ROLE_BYTES
-        return frozenset() if not top.targets or (fits and not tx.shelves.opened()) else self.spread(tx)
+        top, pages = tx.shelves.get(TARGETS), tx.shelves.delegated()
+        if not top.targets:
+            # An empty repository may have been flat until now, and delegates to nobody then.
+            was_empty = pages and not any(page.targets for page in pages)
+            return frozenset({TARGETS}) if was_empty else frozenset()
+        fits = top.targets <= self.limits.first and top.bytes <= ENTRIES_BYTES
+        return frozenset() if fits and not pages else self.spread(tx)
 
     def spread(self, tx: Transaction) -> Signs:
         """Move all packages off targets.json, if there are any."""
@@ -120,12 +130,29 @@ class Shelving:
         if not full:
             return frozenset()
         size = sum(page.bytes for page in full)
-        _require_flat_room(tx.shelves.get(TARGETS), size)
+        self._require_room(tx.shelves.get(TARGETS).bytes + size)
         for page in full:
             tx.shelves.move({package_id: TARGETS for _, package_id, _ in tx.shelves.placed(page.role)})
             _empty(tx, page.role)
         tx.shelves.count(TARGETS, sum(page.targets for page in full), size)
         return frozenset(page.role for page in full) | {TARGETS}
+
+    def require_readable(self, release: Release, before: Release | None) -> None:
+        """Refuse what makes targets.json longer than devices read, judged on what is signed: names, sources
+        and keys are in it, too. One that is too long already may be signed again, and become shorter.
+        Raises TooLarge."""
+        size, was = _size(release.targets), _size(before.targets) if before else 0
+        if size > was:
+            self._require_room(size)
+        if was < self.limits.warning_bytes <= size:
+            log.warning("targets.json has %d bytes; devices read %d", size, self.limits.top_bytes)
+
+    def _require_room(self, size: int) -> None:
+        if size > self.limits.top_bytes:
+            raise TooLarge(
+                f"targets.json would have about {size} bytes, and devices read at most "
+                f"{self.limits.top_bytes}. {self.limits.advice}"
+            )
 
     def _place(self, tx: Transaction, name: PackageName, size: int) -> tuple[str, bool]:
         """A page with room, counted; and whether patterns changed for it."""
@@ -133,17 +160,26 @@ class Shelving:
         opened = page is None
         if page is None:
             page = self._shelf_for(tx, name)
-        if not page.has_room(size, self._limits.page):
-            page = self._opened(tx, page.first, page.page + 1)
+        if not page.has_room(size, self.limits.page):
+            page = self._next_page(tx, page, size)
             opened = True
         tx.shelves.count(page.role, 1, size)
         return page.role, opened
 
     def _shelf_for(self, tx: Transaction, name: PackageName) -> Shelf:
-        own = tx.shelves.opened() < self._limits.own
+        own = tx.shelves.opened() < self.limits.own
         shelf = self._opened(tx, None, 0) if own else tx.shelves.emptiest()
         tx.shelves.assign(name, shelf.first)
         return shelf
+
+    def _next_page(self, tx: Transaction, full: Shelf, size: int) -> Shelf:
+        """Rather one that deletions emptied than one more: neither pages nor what devices are told of them
+        grow with the packages that come and go."""
+        page, number = tx.shelves.sparsest(full.first), full.page + 1
+        if page.is_sparse(self.limits.page) and page.has_room(size, self.limits.page):
+            tx.shelves.renumber(page.role, number)
+            return replace(page, page=number)
+        return self._opened(tx, full.first, number)
 
     def _opened(self, tx: Transaction, first: str | None, page: int) -> Shelf:
         role = role_of(tx.shelves.opened() + 1)
@@ -176,7 +212,7 @@ def require_findable(
         raise Conflict(
             f"Devices would have to look through {found[worst]} roles for {worst[:200]!a} and give up after "
             f"{MOST_MATCHING}: too many names that begin alike, pages or sources match it. "
-            "Use another name, or sources with narrower patterns.",
+            "Use another name, delete packages that fill its pages, or give sources narrower patterns.",
             cause=sorted(found)[:10],
         )
 
@@ -190,9 +226,6 @@ def _near(tx: Transaction, changed: Sequence[PackageName], ids: Sequence[Package
     return tx.shelves.pages_of([*begun, *changed])
 
 
-def _require_flat_room(top: Shelf, size: int) -> None:
-    if top.bytes + size > ROLE_BYTES:
-        raise TooLarge(
-            f"targets.json would have about {top.bytes + size} bytes, and clients read at most {ROLE_BYTES}. "
-            "Delete packages, or set OTARIUM_LAYOUT=shelves."
-        )
+def _size(targets: RoleFile) -> int:
+    """Without the version, which becomes longer by itself."""
+    return targets.length - len(str(targets.version))

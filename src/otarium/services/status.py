@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from otarium.domain import release as releases
 from otarium.domain.packages import timestamp
 from otarium.domain.release import Release
-from otarium.domain.shelves import ROLE_BYTES, WARNING_BYTES
+from otarium.domain.shelves import ShelfLimits
 from otarium.domain.sources import Source, SourceState
 from otarium.services.inventory import Contents, Inventory
 
@@ -44,13 +44,13 @@ class Status:
     findings: Sequence[Finding]
 
 
-def look(inventory: Inventory, release: Release, now: int, reserve_bytes: int) -> Status:
+def look(inventory: Inventory, release: Release, now: int, reserve_bytes: int, limits: ShelfLimits) -> Status:
     """`reserve_bytes` is the free space below which uploads are refused."""
     late = releases.due(release, now - LATE_SECONDS)
     files = (release.root, release.targets, release.snapshot, release.timestamp)
     expiry = [Expiry(file.role, file.expires, file.role in late) for file in files]
     sources, free = inventory.sources(), inventory.free_bytes()
-    findings = [*_of_roles(expiry, now), *_of_targets(release), *_of_sources(sources, now)]
+    findings = [*_of_roles(expiry, now), *_of_targets(release, limits), *_of_sources(sources, now)]
     if free is not None and free < reserve_bytes:
         findings.append(
             Finding("The disk is nearly full; uploads are refused.", "Free some space, or add some.")
@@ -73,12 +73,11 @@ def _of_roles(expiry: Sequence[Expiry], now: int) -> Iterator[Finding]:
             )
 
 
-def _of_targets(release: Release) -> Iterator[Finding]:
-    size = max(release.targets.uptane.length, release.targets.tuf.length)
-    if size >= WARNING_BYTES:
+def _of_targets(release: Release, limits: ShelfLimits) -> Iterator[Finding]:
+    size = release.targets.length
+    if size >= limits.warning_bytes:
         yield Finding(
-            f"targets.json has {size} bytes; clients read at most {ROLE_BYTES}.",
-            "Delete packages, or let them move onto shelves with OTARIUM_LAYOUT=shelves.",
+            f"targets.json has {size} bytes; devices read at most {limits.top_bytes}.", limits.advice
         )
 
 

@@ -160,11 +160,14 @@ class Verification:
             page, entries = tx.shelves.get(role), tx.shelves.entries(role)
             if (page.targets, page.bytes) != (len(entries), sum(map(size_of, entries))):
                 self._report.broken.append(f"I5 {role} holds {len(entries)} packages, not {page.targets}")
+            stated = [one[role] for one in delegated if role in one]
             patterns = [pattern_of(name) for name in names.get(role, ())]
-            if role == TARGETS or all(one.get(role) == patterns for one in delegated):
-                self._check_page(file, entries)
-            elif entries or any(role in one for one in delegated):
+            # Nobody is sent to empty pages but the newest, and in a flat layout to none.
+            if role != TARGETS and (stated or entries) and stated != [patterns] * len(delegated):
                 self._report.broken.append(f"I4 targets.json does not delegate to {role} as it should")
+            self._check_page(file, entries)
+            if stated and file.expires <= self._clock.now():
+                self._report.warnings.append(_expired(file))
 
     def _check_page(self, file: RoleFile, entries: Sequence[Entry]) -> None:
         for dialect, trust in self._trusted.items():
@@ -180,8 +183,6 @@ class Verification:
                 self._report.broken.append(
                     f"I5 /{dialect} {file.role}.json does not list what the catalog lists"
                 )
-        if file.role != TARGETS and file.expires <= self._clock.now():
-            self._report.warnings.append(_expired(file))
 
     def _check_sources(self, tx: Transaction, release: Release) -> None:
         """I2, I4: files of other publishers are whole, signed, and listed as they are."""

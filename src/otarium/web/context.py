@@ -59,6 +59,8 @@ class Web:
     base_url: str
     token_path: str
     devices_need_token: bool
+    targets_limit: int
+    """Bytes of targets.json that all devices read."""
     device_header: bytes | None
     """Lower-case; where a proxy tells devices apart."""
     started: Callable[[], None]

@@ -16,7 +16,6 @@ from otarium import __version__
 from otarium.domain.access import Actor
 from otarium.domain.errors import Refusal
 from otarium.domain.release import Release
-from otarium.domain.shelves import ROLE_BYTES
 from otarium.domain.sources import Source, SourceState
 from otarium.services.inventory import Contents, Inventory
 from otarium.services.offloading import OffloadHealth
@@ -42,7 +41,7 @@ def _text(web: Web) -> bytes:
         up = 1
     except Refusal:
         up = 0
-    collected += _release(web.metadata.current)
+    collected += _release(web.metadata.current, web.targets_limit)
     collected += _offload(web.offloading.health()) if web.offloading else []
     collected.append(_gauge("otarium_catalog_up", "1 while the catalog can be read", {}, up))
     free = web.inventory.free_bytes()
@@ -83,18 +82,18 @@ def _gauge(name: str, text: str, labels: dict[str, str], value: float) -> GaugeM
     return family
 
 
-def _release(release: Release) -> list[GaugeMetricFamily]:
+def _release(release: Release, limit: int) -> list[GaugeMetricFamily]:
     expiry = GaugeMetricFamily(
         "otarium_role_expires_timestamp_seconds", "When a signed file expires", labels=["role"]
     )
     for file in (release.root, release.targets, release.snapshot, release.timestamp):
         expiry.add_metric([file.role], file.expires)
-    largest = max(release.targets.uptane.length, release.targets.tuf.length)
+    size = release.targets.length
     return [
         _gauge("otarium_release", "Number of the newest release", {}, release.number),
         expiry,
-        _gauge("otarium_targets_bytes", "Size of targets.json, in the larger dialect", {}, largest),
-        _gauge("otarium_targets_limit_bytes", "The largest that all clients read", {}, ROLE_BYTES),
+        _gauge("otarium_targets_bytes", "Size of targets.json, in the larger dialect", {}, size),
+        _gauge("otarium_targets_limit_bytes", "The largest that all devices read", {}, limit),
     ]
 
 
