@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -17,11 +18,12 @@ from harness import PATIENCE
 from otarium.adapters import migrations
 from otarium.adapters.catalog_postgres import PostgresCatalog
 from otarium.domain.access import Credential, Scope
+from otarium.domain.delegation import Accepted, SourceFile
 from otarium.domain.errors import Unavailable
 from otarium.domain.listed import Listed
-from otarium.domain.names import PackageId, Sha256
+from otarium.domain.names import PackageId, Sha256, SourceName
 from otarium.domain.packages import Package, PackageQuery
-from otarium.domain.roles import TARGETS
+from otarium.domain.roles import TARGETS, Dialect
 from otarium.services.ports import Catalog, Changes, Transaction
 from postgresql import Cluster
 
@@ -47,6 +49,27 @@ def test_a_package_comes_back_as_it_went_in(catalog: Catalog) -> None:
         assert tx.packages.get(one.id) == one
         assert tx.packages.get(PackageId("other-1")) is None
         assert list(tx.packages.every()) == [(one, one.entry())]
+
+
+def test_what_sources_list_is_found_by_id_and_by_hash_beside_ours(catalog: Catalog) -> None:
+    ours, other = package("shared"), package("other")
+    theirs = {
+        name: [replace(one, revision=0, source=name) for one in (ours, replace(other, content=ours.content))]
+        for name in (SourceName("first"), SourceName("second"))
+    }
+    add(catalog, ours, other)
+    with catalog.write() as tx:
+        for name, listed in theirs.items():
+            file = SourceFile(name, Dialect.UPTANE, 1, "", "", 0, 0, NOW, 0)
+            tx.sources.list_packages(Accepted(file, b"", listed, (), {}))
+    with catalog.read() as tx:
+        found = sorted(tx.packages.with_id(ours.id), key=lambda one: one.source)
+        assert found == [theirs[SourceName("first")][0], theirs[SourceName("second")][0], ours]
+        by_hash = tx.packages.external_with_hash(ours.content.sha256)
+        assert sorted(one.source for one in by_hash) == ["first", "second"]
+        assert {one.content.sha256 for one in by_hash} == {ours.content.sha256}
+        assert tx.packages.with_id(PackageId("none-1")) == []
+        assert tx.packages.external_with_hash(other.content.sha256) == []
 
 
 @pytest.mark.parametrize("comment", ["", "a\0b", "\1x", "\1\0", "\\0", "é😀\n"])

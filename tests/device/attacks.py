@@ -68,6 +68,11 @@ def of_another_dialect(one: Supplier) -> bytes:
     return canonical(one.publisher.signed_by(one.publisher.keys, signed, dialect="tuf"))
 
 
+def in_the_other_dialect(version: int) -> Callable[[Supplier], bytes]:
+    """Publishers of both dialects put one file beside the other, where whoever holds the host finds them."""
+    return lambda one: one.publisher.tuf(target(f"{one.name}/os-2"), version=version)
+
+
 def edited(one: Supplier) -> bytes:
     made = envelope(one)
     made["signed"]["targets"][f"{one.name}/os-2"]["length"] += 1
@@ -108,6 +113,8 @@ class Attack:
     """The bytes, or a callable that gives them in pieces."""
     headers: Any = None
     status: int = 200
+    vouch: bool = True
+    """Whether the source is vouched for, so that clients of /tuf have its list too."""
 
 
 def redirect(to: str) -> Attack:
@@ -118,6 +125,12 @@ ATTACKS = {
     "rollback": Attack(VERSION, "from version 5 to 4", partial(listing, version=4)),
     "other bytes of the same version": Attack(VERSION, "still 5", partial(listing, version=5)),
     "same meaning in other bytes": Attack(VERSION, "still 5", lambda one: one.raw["uptane"] + b"\n"),
+    "rollback in the other dialect": Attack(
+        VERSION, "version 4; .*version 5", in_the_other_dialect(4), vouch=False
+    ),
+    "same version in the other dialect": Attack(
+        VERSION, "version 5; .*version 5", in_the_other_dialect(5), vouch=False
+    ),
     "expired": Attack(EXPIRED, "expired at", partial(listing, expires=when(time.time() - 5))),
     "wrong type": Attack(READ, "_type", partial(listing, _type="Snapshot")),
     "list of another publisher": Attack(SIGN, "signed by 0", by_a_stranger),

@@ -13,9 +13,10 @@ import pytest
 
 from api.sources import SOURCES, call, show
 from device.attacks import ATTACKS, FETCH, SLOW, Attack, second_id
-from device.external import Supplier, carrier, device_get, supplier
+from device.external import Supplier, carrier, device_get, role_of, supplier
 from device.memory import MIB, Memory
 from harness import PATIENCE, Answer, Server, http
+from judges.uptane_canonical import canonical
 from publisher import Host
 
 MOST_GROWTH = 32 * MIB
@@ -35,34 +36,37 @@ class Outcome:
     after: dict[str, bytes]
 
 
-def served(server: Server, name: str) -> dict[str, bytes]:
-    """What devices get of a source, and the release that they get it from."""
-    paths = (f"/repo/delegations/{name}.json", f"/repo/5.{name}.json", f"/tuf/5.{name}.json")
+def served(server: Server, name: str, *, vouch: bool) -> dict[str, bytes]:
+    """What devices get of a source, and how they are sent to it."""
+    paths = [f"/repo/delegations/{name}.json", f"/repo/5.{name}.json"]
+    paths += [f"/tuf/5.{name}.json"] if vouch else []
     answers = {path: device_get(server, path) for path in paths}
     assert {answer.status for answer in answers.values()} == {200}
-    return {path: answer.body for path, answer in answers.items()}
+    roles = {dialect: canonical(role_of(server, dialect, name)) for dialect in ("repo", "tuf")}
+    return {path: answer.body for path, answer in answers.items()} | roles
 
 
-def carried(server: Server, host: Host, attack_name: str) -> Supplier:
+def carried(server: Server, host: Host, attack_name: str, *, vouch: bool) -> Supplier:
     """A source with a good list of version 5. One of its keys has two ids; two keys must sign."""
     name = attack_name.lower().replace(" ", "-")
     one = supplier(host, name, keys=2, threshold=2)
     one.publish(f"{name}/os-1", version=5)
-    bundle = one.bundle(vouch=True)
+    bundle = one.bundle(vouch=vouch)
     bundle["delegationMetadata"]["keyids"].append(second_id(one.publisher.keys[0]).key_id)
     assert call(server, "POST", body=bundle).json["state"] == "fresh"
     return one
 
 
 def outcome(server: Server, one: Supplier, attack: Attack) -> Outcome:
-    before = served(server, one.name)
+    before = served(server, one.name, vouch=attack.vouch)
     one.host.put(one.path("uptane"), attack.body(one), attack.headers, attack.status)
     started = time.monotonic()
     answer = http(server, "POST", f"{SOURCES}/{one.name}/refresh", timeout=60)
     seconds = time.monotonic() - started
     health = http(server, "GET", "/health/ready").json["sources"][one.name]
     seen = show(server, one.name), health, server.log.read_text()
-    return Outcome(attack, answer, seconds, *seen, before, served(server, one.name))
+    after = served(server, one.name, vouch=attack.vouch)
+    return Outcome(attack, answer, seconds, *seen, before, after)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,7 @@ def attacked(tmp_path_factory):
     """What each attack left, by its name, and the growth of the server's memory over all of them."""
     found: dict[str, Outcome] = {}
     with carrier(tmp_path_factory.mktemp("attacks") / "data") as (server, host):
-        slow = carried(server, host, "dripping stream")
+        slow = carried(server, host, "dripping stream", vouch=SLOW.vouch)
 
         def drip() -> None:
             found["dripping stream"] = outcome(server, slow, SLOW)
@@ -79,7 +83,7 @@ def attacked(tmp_path_factory):
         with Memory(server) as memory:
             dripping_thread.start()
             for name, attack in ATTACKS.items():
-                one = carried(server, host, name)
+                one = carried(server, host, name, vouch=attack.vouch)
                 found[name] = outcome(server, one, attack)
                 assert call(server, "DELETE", f"/{one.name}").status == 200
             dripping_thread.join()

@@ -44,8 +44,13 @@ def trusted(one: Publisher) -> Delegation:
     return parse_delegation(bundle["keys"], bundle["delegationMetadata"])
 
 
-def taken(raw: bytes, delegation: Delegation, last: Mapping[Dialect, SourceFile] | None = None) -> Accepted:
-    accepted = accept(raw, delegation, last or {}, NOW, NOW - 5)
+def taken(
+    raw: bytes,
+    delegation: Delegation,
+    last: Mapping[Dialect, SourceFile] | None = None,
+    replaces: SourceFile | None = None,
+) -> Accepted:
+    accepted = accept(raw, delegation, last or {}, NOW, NOW - 5, replaces)
     judge(accepted, delegation)
     return accepted
 
@@ -206,13 +211,28 @@ def test_an_equal_version_is_taken_with_identical_bytes_and_a_higher_one_with_an
 
 
 @both
-def test_the_versions_of_one_dialect_do_not_bind_the_other(dialect: Dialect) -> None:
+def test_where_there_is_a_list_for_each_dialect_the_versions_of_one_do_not_bind_the_other(
+    dialect: Dialect,
+) -> None:
     one = publisher()
     [other] = set(Dialect) - {dialect}
     last = {other: taken(signed_in(other, one, ONE, version=9), trusted(one)).file}
     assert taken(signed_in(dialect, one, ONE, version=1), trusted(one), last).file.version == 1
     with pytest.raises(SourceRolledBack):
         taken(signed_in(other, one, ONE, version=8), trusted(one), last)
+
+
+@both
+def test_where_there_is_one_list_another_dialect_needs_a_higher_version(dialect: Dialect) -> None:
+    one = publisher()
+    [other] = set(Dialect) - {dialect}
+    before = taken(signed_in(other, one, ONE, version=9), trusted(one)).file
+    last = {other: before}
+    for version in (1, 8, 9):
+        with pytest.raises(SourceRolledBack, match=f"version {version}; .* version 9"):
+            taken(signed_in(dialect, one, ONE, version=version), trusted(one), last, before)
+    for of, version in ((dialect, 10), (other, 10)):
+        assert taken(signed_in(of, one, ONE, version=version), trusted(one), last, before).packages
 
 
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=30)

@@ -2,6 +2,7 @@
 
 Random sets of sources are signed into delegations as our targets have them, and searched as each client
 searches: python-tuf's own walk over its own role objects, and the C library over the paths in the file.
+What they find is compared with what downloads are answered from, `delegating.resolve`.
 """
 
 import contextlib
@@ -9,21 +10,22 @@ import ctypes
 import json
 import locale
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import pytest
 from tuf.api.metadata import Delegations, TargetFile, Targets
 from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.updater import Updater
 
-from builders import NOW
+from builders import NOW, package
 from otarium.domain import patterns
-from otarium.domain.delegating import delegations
+from otarium.domain.delegating import delegations, resolve
 from otarium.domain.delegation import Delegation, SourceFile
 from otarium.domain.errors import Invalid
-from otarium.domain.names import SourceName
+from otarium.domain.names import OWN_SOURCE, SourceName
 from otarium.domain.publishers import PublisherKey
 from otarium.domain.roles import Dialect
 from otarium.domain.sources import Fetching, Source
@@ -37,18 +39,28 @@ LIBC.fnmatch.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int]
 KEY = PublisherKey("k", "ed25519", "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 
 
+EXPIRED, ENDING, LASTING = NOW - 1, NOW + 60, NOW + 86_400
+"""When lists expire. One that is about to has left /tuf already."""
+
+
 @dataclass(frozen=True)
 class Listed:
-    """A source: where it may publish, and what it lists there."""
+    """A source: where it may publish, what it lists there, and until when in which dialect."""
 
     paths: tuple[str, ...]
     names: frozenset[str]
+    expires: Mapping[Dialect, int]
 
 
 @dataclass(frozen=True)
 class Tree:
     own: frozenset[str]
     sources: Sequence[Listed]
+
+    def listed(self, place: int, dialect: Dialect) -> frozenset[str]:
+        """What clients read in the file of a source; aktualizr skips one that expired."""
+        one = self.sources[place]
+        return one.names if one.expires[dialect] > NOW else frozenset()
 
 
 def parses(pattern: str) -> bool:
@@ -85,7 +97,9 @@ def random_tree(random: Random) -> tuple[Tree, list[str]]:
     for _ in range(random.randint(1, 6)):
         where = patterns_of(random, wanted, parts)
         listed = frozenset(name for name in wanted if random.random() < 0.6 and covers(where, name))
-        sources.append(Listed(where, listed))
+        dialects = random.choice((list(Dialect), list(Dialect), [Dialect.UPTANE], [Dialect.TUF]))
+        times = {dialect: random.choice((EXPIRED, ENDING, *[LASTING] * 6)) for dialect in dialects}
+        sources.append(Listed(where, listed, times))
     return Tree(frozenset(name for name in wanted if random.random() < 0.1), sources), wanted
 
 
@@ -98,30 +112,44 @@ def name_of(place: int) -> str:
     return f"source-{place}"
 
 
-def signed_delegations(tree: Tree, dialect: Dialect) -> Any:
-    """The member of targets.json, as it would be signed."""
+def place_of(name: str) -> int:
+    return int(name.removeprefix("source-"))
+
+
+def sources_of(tree: Tree) -> list[Source]:
+    """As the catalog has them."""
     sources = []
     for place, listed in enumerate(tree.sources):
         delegation = Delegation(SourceName(name_of(place)), {"k": KEY}, 1, listed.paths)
-        times = {"expires": NOW + 86_400, "accepted_at": NOW, "modified_at": NOW}
-        file = SourceFile(delegation.name, dialect, 1, "0" * 64, "0" * 64, 1, **times)
-        sources.append(Source(delegation, Fetching("https://x"), place, NOW, files={dialect: file}))
-    return json.loads(json.dumps(delegations(sources, dialect, NOW)))
+        files = {
+            dialect: SourceFile(delegation.name, dialect, 1, "0" * 64, "0" * 64, 1, expires, NOW - 9, NOW - 9)
+            for dialect, expires in listed.expires.items()
+        }
+        sources.append(Source(delegation, Fetching("https://x"), place, NOW - 9, files=files))
+    return sources
 
 
-def by_us(tree: Tree, name: str) -> str | None:
-    """Own first; else the first source, in the operator's order, that may have it and has."""
-    if name in tree.own:
-        return OWN
-    found = (at for at, one in enumerate(tree.sources) if covers(one.paths, name) and name in one.names)
-    return next(map(name_of, found), None)
+def signed_delegations(sources: Sequence[Source], dialect: Dialect) -> Any:
+    """The member of targets.json, as it would be signed."""
+    return json.loads(json.dumps(delegations(sources, dialect, NOW) or {"keys": {}, "roles": []}))
+
+
+def by_us(tree: Tree, sources: Sequence[Source], dialect: Dialect, name: str) -> str | None:
+    """Of the packages of this id that the catalog has, in any order."""
+    offering = [source.name for source, one in zip(sources, tree.sources, strict=True) if name in one.names]
+    offering += [OWN_SOURCE] if name in tree.own else []
+    random = Random(name)
+    offered = [package(source=source) for source in random.sample(offering, len(offering))]
+    found = resolve(offered, sources, dialect, NOW)
+    return found and found.source
 
 
 def by_device(tree: Tree, stated: Any, name: str) -> str | None:
     if name in tree.own:
         return OWN
-    for role, listed in zip(stated["roles"], tree.sources, strict=True):
-        if any(fnmatch(pattern, name) for pattern in role["paths"]) and name in listed.names:
+    for role in stated["roles"]:
+        listed = tree.listed(place_of(role["name"]), Dialect.UPTANE)
+        if any(fnmatch(pattern, name) for pattern in role["paths"]) and name in listed:
             return str(role["name"])
     return None
 
@@ -153,9 +181,10 @@ class Walk(Updater):
 
 
 def by_python_tuf(tree: Tree, stated: Any, names: Sequence[str]) -> dict[str, str | None]:
+    sent_to = [role["name"] for role in stated["roles"]]
     roles = {OWN: Targets(targets=targets_of(tree.own, OWN), delegations=Delegations.from_dict(stated))}
-    for place, listed in enumerate(tree.sources):
-        roles[name_of(place)] = Targets(targets=targets_of(listed.names, name_of(place)))
+    for role in sent_to:
+        roles[role] = Targets(targets=targets_of(tree.listed(place_of(role), Dialect.TUF), role))
     walk = Walk(roles)
     found = {name: walk.get_targetinfo(name) for name in names}
     return {name: target.custom["by"] if target else None for name, target in found.items()}
@@ -179,13 +208,35 @@ def test_packages_of_random_trees_come_from_the_same_source_for_every_client() -
     compared: Counter[str | None] = Counter()
     for number in range(SETS):
         tree, wanted = random_tree(Random(number))
-        ours = {name: by_us(tree, name) for name in wanted}
-        stated = signed_delegations(tree, Dialect.UPTANE)
+        sources = sources_of(tree)
+        ours = {name: by_us(tree, sources, Dialect.UPTANE, name) for name in wanted}
+        stated = signed_delegations(sources, Dialect.UPTANE)
         with c_locale():
             assert {name: by_device(tree, stated, name) for name in wanted} == ours, (number, tree)
         alike = [name for name in wanted if is_comparable(tree, name)]
-        found = by_python_tuf(tree, signed_delegations(tree, Dialect.TUF), alike)
-        assert found == {name: ours[name] for name in alike}, (number, tree)
+        ours = {name: by_us(tree, sources, Dialect.TUF, name) for name in alike}
+        found = by_python_tuf(tree, signed_delegations(sources, Dialect.TUF), alike)
+        assert found == ours, (number, tree)
         compared.update(found.values())
     assert compared[OWN] > 100 and compared[None] > 100
     assert all(compared[name_of(place)] > 20 for place in range(4)), compared
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_whoever_names_the_bytes_gets_them_from_the_nearest_source_that_lists_them(dialect: Dialect) -> None:
+    """Its release may be an older one, so a source that nobody is sent to any more will do."""
+    lists = [
+        Listed(("*",), frozenset(), dict.fromkeys(Dialect, ends)) for ends in (EXPIRED, LASTING, LASTING)
+    ]
+    sources = sources_of(Tree(frozenset(), lists))
+    expired, near, far = (package(source=source.name) for source in sources)
+    other = package("other", source=near.source)
+    sha256 = near.content.sha256
+    for offered, expected in (
+        ([far, other, near, expired], near),
+        ([expired, other, far], far),
+        ([other, expired], expired),
+        ([other], None),
+    ):
+        assert resolve(offered, sources, dialect, NOW, sha256) == expected
+    assert resolve([expired], sources, dialect, NOW) is None

@@ -212,6 +212,37 @@ def test_the_state_of_a_source_says_what_matters_most(files: Any, code: Any, aft
     assert made.state(NOW + after) is SourceState(state)
 
 
+TWO = {"tuf_uri": "https://example.com/x.tuf.json"}
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "replaced"),
+    [
+        ([], {}, None),
+        ([listed()], {}, UPTANE),
+        ([listed(TUF)], {}, TUF),
+        ([listed(), listed(TUF)], {"fetching": TWO}, None),
+        ([listed(), listed(TUF, vouched=True)], {"fetching": {"vouch": True}}, UPTANE),
+        ([listed(accepted_at=0), listed(TUF)], {}, TUF),
+        ([listed(), listed(TUF, accepted_at=0)], {}, UPTANE),
+        ([listed(), listed(TUF)], {"removed_at": NOW}, UPTANE),
+        ([listed(), listed(TUF, accepted_at=NOW + 1)], {"removed_at": NOW + 2}, TUF),
+        ([listed(), listed(TUF, accepted_at=0)], {"removed_at": NOW}, UPTANE),
+    ],
+)
+def test_a_single_list_takes_the_place_of_the_newest_of_its_publisher(
+    files: Any, changes: Any, replaced: Dialect | None
+) -> None:
+    """Also after it was removed; never of what this repository signed or of what was replaced already."""
+    found = source(*files, **changes).replaced
+    assert (found and found.dialect) == replaced
+
+
+def test_after_it_was_added_again_the_live_list_is_the_one_that_is_replaced() -> None:
+    made = replace(source(listed(), listed(TUF, accepted_at=NOW + 9, version=15)), added_at=NOW + 5)
+    assert made.replaced == made.files[TUF]
+
+
 def waits(made: Source, failures: int = 0, jitter: float = 0.5, after: int = 0) -> int:
     return made.next_after(NOW + after, failures, jitter) - NOW - after
 

@@ -59,6 +59,7 @@ _IN_ORDER = (
     .order_by(_OWN.desc(), tables.sources.c.position)
     .limit(1)
 )
+_WITH_ID = select(*SHOWN).where(_P.c.package_id == bindparam("id"))
 _DELETED_BY_ID = select(_D).where(_D.c.package_id == bindparam("id"))
 _FORGET_DELETED = delete(_D).where(_D.c.package_id == bindparam("id"))
 _REVISION = select(tables.repository.c.revision)
@@ -139,9 +140,13 @@ class PackageRows:
         row = self._connection.execute(gone).first()
         return _content(row) if row else None
 
-    def external_with_hash(self, sha256: Sha256) -> Package | None:
-        row = self._connection.execute(select(*SHOWN).where(_P.c.sha256 == sha256, ~_OWN).limit(1)).first()
-        return package_of(row) if row else None
+    def with_id(self, package_id: PackageId) -> Sequence[Package]:
+        return list(map(package_of, self._connection.execute(_WITH_ID, {"id": package_id})))
+
+    def external_with_hash(self, sha256: Sha256) -> Sequence[Package]:
+        one_each = select(func.min(_P.c.pk)).where(_P.c.sha256 == sha256, ~_OWN).group_by(_P.c.source)
+        rows = self._connection.execute(select(*SHOWN).where(_P.c.pk.in_(one_each)))
+        return list(map(package_of, rows))
 
     def search(self, query: PackageQuery) -> Page:
         self.settle()

@@ -9,6 +9,8 @@ from typing import Any
 
 from otarium.domain.canonical import members
 from otarium.domain.delegation import SourceFile
+from otarium.domain.names import OWN_SOURCE, Sha256, SourceName
+from otarium.domain.packages import Package
 from otarium.domain.release import Delegated
 from otarium.domain.roles import Delegations, Dialect, Line
 from otarium.domain.sources import LEAVES_TUF_SECONDS, Source
@@ -50,6 +52,33 @@ def _signers(source: Source, file: SourceFile) -> tuple[dict[str, Any], int]:
 def is_delegated(file: SourceFile, now: int) -> bool:
     """aktualizr skips an expired file by itself; a TUF client would stop, so there it leaves in time."""
     return file.dialect is Dialect.UPTANE or file.expires - LEAVES_TUF_SECONDS > now
+
+
+def is_searched(source: Source, dialect: Dialect, now: int) -> bool:
+    """Whether clients find packages in its list: they are sent there, and it has not expired."""
+    file = source.live(dialect)
+    return file is not None and is_delegated(file, now) and file.expires > now
+
+
+def resolve(
+    offered: Iterable[Package],
+    sources: Iterable[Source],
+    dialect: Dialect,
+    now: int,
+    sha256: Sha256 | None = None,
+) -> Package | None:
+    """The one of some packages of one id that clients of a dialect mean: ours, else that of the first source,
+    in the operator's order, whose list they find it in. Who names the bytes has searched already, maybe in an
+    older release: then only a package with these is meant, of whichever source."""
+    ranks: dict[SourceName, tuple[bool, int]] = {OWN_SOURCE: (False, -1)}
+    for place, source in enumerate(sources):
+        ranks[source.name] = (not is_searched(source, dialect, now), place)
+    found = [
+        one
+        for one in offered
+        if (not ranks[one.source][0] if sha256 is None else one.content.sha256 == sha256)
+    ]
+    return min(found, key=lambda one: ranks[one.source], default=None)
 
 
 def leaves_tuf_between(sources: Sequence[Source], since: int, now: int) -> bool:

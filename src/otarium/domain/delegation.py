@@ -87,13 +87,25 @@ class Accepted:
 
 
 def accept(
-    raw: bytes, delegation: Delegation, last: Mapping[Dialect, SourceFile], now: int, modified_at: int
+    raw: bytes,
+    delegation: Delegation,
+    last: Mapping[Dialect, SourceFile],
+    now: int,
+    modified_at: int,
+    replaces: SourceFile | None = None,
 ) -> Accepted:
-    """Raises SourceRefused. `last` is what was accepted last in each dialect, also before a removal."""
+    """Raises SourceRefused. `last` is what was accepted last in each dialect, also before a removal;
+    `replaces` the file whose place this one takes where a publisher has one list, in whichever dialect."""
     document, dialect = _read(raw, delegation.name)
     signed = document["signed"]
     _check_signatures(document, dialect, delegation)
     version = _check_version(raw, signed, last.get(dialect), delegation.name)
+    if replaces is not None and replaces.dialect is not dialect and version <= replaces.version:
+        # Publishers sign both at once: an old file of the other dialect would bring the old list back.
+        raise SourceRolledBack(
+            f"The file of {delegation.name} in the dialect of /{dialect} has version {version}; in the place "
+            f"of version {replaces.version} in that of /{replaces.dialect} only a higher one is taken."
+        )
     expires = _check_expiry(signed, delegation.name, now)
     targets = _check_targets(signed, delegation)
     packages, left_out = [], []

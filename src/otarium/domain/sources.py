@@ -124,6 +124,16 @@ class Source:
         return None
 
     @property
+    def replaced(self) -> SourceFile | None:
+        """The file whose place the next one takes, in whichever dialect that is, also from before a removal.
+        None where a publisher has a list for each dialect."""
+        if self.fetching.tuf_uri is not None:
+            return None
+        own = [file for file in self.files.values() if not file.vouched]
+        newest = max(own, key=lambda file: (file.accepted_at, file.dialect is Dialect.UPTANE), default=None)
+        return self.published or newest
+
+    @property
     def expires(self) -> int | None:
         live = filter(None, map(self.live, Dialect))
         return min((file.expires for file in live), default=None)

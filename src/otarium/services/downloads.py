@@ -1,17 +1,21 @@
-"""What devices download: a package by its target name, or by the hash in `[dir/]HASH.NAME`.
+"""What devices download: a package by its target name, or by name and hash of `[dir/]HASH.NAME`.
 
 A deleted package stays for a grace, for devices that are one release behind.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
+from otarium.domain.delegating import resolve
 from otarium.domain.errors import NotFound, PackageNotFound
 from otarium.domain.names import PackageId, Sha256
 from otarium.domain.packages import Content, Package, TargetFormat
+from otarium.domain.roles import Dialect
 from otarium.domain.sources import Source
-from otarium.services.ports import Catalog, Clock
+from otarium.services.ports import Catalog, Clock, Transaction
+
+_Choose = Callable[[Sequence[Package], Sha256 | None], Package | None]
 
 
 class Downloads:
@@ -29,7 +33,7 @@ class Downloads:
             package = tx.packages.get(package_id)
             deleted = None if package else tx.packages.deleted(package_id)
         if package is not None:
-            return replace(package.content, location=package.uri if package.content.location else None)
+            return _content_of(package, None)
         return deleted.content if deleted and deleted.deleted_at >= self._grace_start() else None
 
     def by_hash(self, sha256: Sha256) -> Content | None:
@@ -37,24 +41,42 @@ class Downloads:
         with self._catalog.read() as tx:
             return tx.packages.with_hash(sha256, self._grace_start())
 
-    def external(self, names: Iterable[str], sha256: Sha256 | None) -> Content | None:
-        """A package of another source, by one of the ids it may have, or by its hash. Always asked last: no
-        publisher can put a name or a hash before ours."""
+    def external(self, dialect: Dialect, meant: Iterable[tuple[str, Sha256 | None]]) -> Content | None:
+        """A package of another source, by the ids that a client may mean, the likeliest first, with the hash
+        that it named. Always asked last: no publisher can put a name or a hash before ours."""
+        now = self._clock.now()
         with self._catalog.read() as tx:
-            found = map(tx.packages.find, map(PackageId.lookup, names))
-            package = next((one for one in found if one is not None), None)
-            if package is None and sha256 is not None:
-                package = tx.packages.external_with_hash(sha256)
-            return _external(package, tx.sources.get(package.source)) if package else None
+            sources = tx.sources.every()
+
+            def choose(offered: Sequence[Package], sha256: Sha256 | None) -> Package | None:
+                return resolve(offered, sources, dialect, now, sha256)
+
+            found = (_find(tx, choose, PackageId.lookup(name), sha256) for name, sha256 in meant)
+            package = next(filter(None, found), None)
+        if package is None:
+            return None
+        return _content_of(package, next((one for one in sources if one.name == package.source), None))
 
     def _grace_start(self) -> int:
         return self._clock.now() - self._grace
 
 
-def _external(package: Package, source: Source | None) -> Content:
+def _find(tx: Transaction, choose: _Choose, package_id: PackageId, sha256: Sha256 | None) -> Package | None:
+    """What has the id and the hash; else the hash; else the id."""
+    offered = tx.packages.with_id(package_id)
+    if sha256 is not None:
+        package = choose(offered, sha256) or choose(tx.packages.external_with_hash(sha256), sha256)
+        if package is not None:
+            return package
+    return choose(offered, None)
+
+
+def _content_of(package: Package, source: Source | None) -> Content:
     """The bytes of another publisher stay where its list, or its bundle, says that they are."""
+    if source is None:
+        return replace(package.content, location=package.uri if package.content.location else None)
     place = package.uri
-    if place is None and source is not None and source.fetching.targets_uri is not None:
+    if place is None and source.fetching.targets_uri is not None:
         place = source.fetching.targets_uri + quote(package.id, safe="/~")
     if place is None and package.content.format is not TargetFormat.OSTREE:
         raise NotFound(

@@ -192,7 +192,7 @@ class Refreshing:
         # A source that was just removed and added again begins in the next second.
         now = max(self._clock.now(), source.added_at)
         modified_at = _modified_at(fetched.last_modified, now)
-        return accept(fetched.raw, source.delegation, source.files, now, modified_at)
+        return accept(fetched.raw, source.delegation, source.files, now, modified_at, source.replaced)
 
     def _fetch_one(self, source: Source, uri: str, headers: dict[str, str]) -> Fetched | None:
         with self._catalog.read() as tx:
@@ -207,7 +207,7 @@ class Refreshing:
         """`judged` is the source as it was when its files were checked."""
         name = judged.name
         before = existing(tx, name)
-        if (before.delegation, before.files) != (judged.delegation, judged.files):
+        if _judged_by(before) != _judged_by(judged):
             raise Conflict(f"The source {name} was changed while it was fetched; refresh it again.")
         new = [one for one in got if one.is_new(before)]
         source = replace(
@@ -253,6 +253,12 @@ class Refreshing:
                     next_refresh=source.next_after(now, failures, self._jitter()),
                 )
             )
+
+
+def _judged_by(source: Source) -> tuple[object, ...]:
+    """What of a source decides whether a file is taken over."""
+    fetching = source.fetching
+    return source.delegation, source.files, fetching.uri, fetching.tuf_uri
 
 
 def _outcome_of_another(source: Source) -> Source:

@@ -60,7 +60,7 @@ class DeviceApp:
                 await self._refresh()
             answer = self.timestamps.answer(scope, dialect)
         elif rest.startswith("targets/"):
-            await self._send_target(scope, send)
+            await self._send_target(scope, dialect, send)
             return
         else:
             answer = await self._role_file(scope, dialect, rest)
@@ -124,12 +124,12 @@ class DeviceApp:
         else:
             self._blind = False
 
-    async def _send_target(self, scope: Scope_, send: Send) -> None:
+    async def _send_target(self, scope: Scope_, dialect: Dialect, send: Send) -> None:
         name = gate.path_text(scope["raw_path"]).partition("/targets/")[2]
         # tuf-js leaves a `%` in a name as it is; then the hash in front is enough to find the bytes.
         with suppress(Invalid):
             name = gate.decode_path(name)
-        content, hashed = await self._web.reading(self._resolve, name)
+        content, hashed = await self._web.reading(self._resolve, dialect, name)
         content = require_bytes(content, name)
         if content.location is not None:
             reply = Reply(302, [(b"location", content.location.encode()), (b"cache-control", b"no-cache")])
@@ -144,9 +144,9 @@ class DeviceApp:
         else:
             await send_blob(scope, send, self._web, content.sha256, immutable=hashed)
 
-    def _resolve(self, name: str) -> tuple[Content | None, bool]:
+    def _resolve(self, dialect: Dialect, name: str) -> tuple[Content | None, bool]:
         """An exact package id wins; then `[dir/]HASH.NAME`, found by the hash alone. Ours before all others,
-        whose first hash may be of any kind."""
+        whose first hash may be of any kind; theirs as clients of the dialect spell it."""
         downloads, match = self._web.downloads, _HASHED.fullmatch(name)
         content = downloads.by_name(name)
         if content is not None:
@@ -154,8 +154,11 @@ class DeviceApp:
         sha256 = Sha256(match["hash"]) if match and len(match["hash"]) == 64 else None
         content = downloads.by_hash(sha256) if sha256 else None
         if content is None:
-            names = [name, match["dir"] + match["name"]] if match else [name]
-            content = downloads.external(names, sha256)
+            meant: list[tuple[str, Sha256 | None]] = [(name, None)]
+            if match:
+                hashed = (match["dir"] + match["name"], sha256)
+                meant.insert(0 if dialect is Dialect.TUF else 1, hashed)
+            content = downloads.external(dialect, meant)
         return content, match is not None
 
 
