@@ -143,6 +143,7 @@ def test_documentation_health_and_metadata_need_no_token_on_loopback(server):
         "/openapi.json",
         "/docs",
         "/health/live",
+        "/health/devices",
         "/health/ready",
         "/repo/root.json",
         "/tuf/1.root.json",
