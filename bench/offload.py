@@ -13,7 +13,7 @@ from bench.clients import Client
 from bench.figures import Figure
 from bench.ground import Ground, require_tools
 from harness import Server, http
-from nginx import SHIPPED, nginx_in_front
+from nginx import nginx_on_a_copy
 
 ROUNDS = 5
 SECONDS = 3
@@ -30,9 +30,8 @@ def run(ground: Ground) -> list[Figure]:
         lags = [_lag(server, copy, number) for number in range(UPLOADS)]
         (plain / "plain" / "repo").mkdir(parents=True)
         shutil.copy(copy / PATH.removeprefix("/"), plain / "plain" / "repo")
-        inside = (SHIPPED / "offload.conf").read_text().replace("/srv/otarium-copy", str(copy))
-        inside += f"location /plain/ {{ root {plain}; }}\n"
-        with nginx_in_front(server, ground.directory / "nginx", inside) as front:
+        beside = f"location /plain/ {{ root {plain}; }}\n"
+        with nginx_on_a_copy(server, ground.directory / "nginx", copy, beside) as front:
             ratio, rate = _beside(front)
     return [
         Figure("timestamp.json from the copy, by nginx", rate, "requests/s"),

@@ -1,5 +1,5 @@
-"""Replicas restarted in turn behind the shipped proxies, under load: no GET of a device fails, no upload is
-lost.
+"""Replicas restarted in turn behind the shipped proxies, under load, and the database locked for a while: no
+GET of a device fails, no upload is lost.
 
 Devices fetch what a device fetches, in its order, each over a connection of its own to the proxy. Uploaders
 repeat what was not acknowledged, as clients do; whatever was acknowledged must be listed at the end.
@@ -10,7 +10,9 @@ import time
 from collections import Counter
 from http.client import HTTPConnection, HTTPException
 
-from harness import Server
+import psycopg
+
+from harness import Server, http
 from prove.calls import body_of, listed, post_package, sha256
 from prove.claims import Impossible, Setup, claim
 from proxies import DEVICE_HEADER, PROXIES, is_installed, running_proxy
@@ -21,6 +23,7 @@ DEVICES = 8
 UPLOADERS = 2
 PAUSE = 1.0  # seconds of load between two restarts
 TRIES = 20
+LOCKED = 8.0  # seconds, in which a balancer has long noticed who is not ready
 FILES = ("timestamp.json", "snapshot.json", "targets.json")
 
 
@@ -50,6 +53,7 @@ def _behind(name: str, setup: Setup, rounds: int) -> str:
                 code = replica.stop()
                 claim(code == 0, f"a replica ended with {code}: {replica.log_tail()}")
                 replica.start()
+            _lock_the_database(shared["OTARIUM_DATABASE_URL"], replicas)
             time.sleep(PAUSE)
         claim(not load.failed, f"{name}: {len(load.failed)} failed: {load.failed[:5]}")
         claim(load.counts["GETs of devices"] > 0 and load.books, "there was no load")
@@ -58,7 +62,20 @@ def _behind(name: str, setup: Setup, rounds: int) -> str:
             lost = {package for package, digest in load.books.items() if here.get(package) != digest}
             claim(not lost, f"lost: {sorted(lost)}")
     counted = ", ".join(f"{count} {what}" for what, count in sorted(load.counts.items()))
-    return f"{name}: {rounds} restarts of each of 2 replicas: {counted}; none failed, none lost"
+    happened = f"{rounds} restarts of each of 2 replicas, the database locked for {LOCKED:.0f} s"
+    return f"{name}: {happened}: {counted}; none failed, none lost"
+
+
+def _lock_the_database(url: str, replicas: list[Server]) -> None:
+    """As a replica does that freezes, or a command that takes long."""
+    with psycopg.connect(url) as database:
+        database.execute("SELECT namespace FROM repository FOR UPDATE")
+        until = time.monotonic() + LOCKED
+        for replica in replicas:
+            while http(replica, "GET", "/health/ready", token=None).status == 200:
+                claim(time.monotonic() < until, "nobody noticed the lock")
+            claim(http(replica, "GET", "/health/devices", token=None).status == 200, replica.log_tail())
+        time.sleep(max(0.0, until - time.monotonic()))
 
 
 class _Load:

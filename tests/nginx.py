@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import Server, free_port
-from proxies import DEPLOY, is_installed, listening, tool
+from proxies import DEPLOY, is_installed, listening, running_proxy, tool
 
 SHIPPED = DEPLOY / "nginx"
 CONFIGURATION = """\
@@ -43,6 +43,24 @@ def nginx_in_front(server: Server, directory: Path, inside: str) -> Iterator[Ser
     (directory / "nginx.conf").write_text(CONFIGURATION.format(**places))
     command = [tool("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf")]
     with listening(command, port, directory / "nginx.log"):
+        yield Server(server.data_dir, port, token=server.token)
+
+
+@contextmanager
+def nginx_on_a_copy(server: Server, directory: Path, copy: Path, more: str = "") -> Iterator[Server]:
+    """otarium.conf and offload.conf together, as shipped, and `more` beside them."""
+    directory.mkdir()
+    directory, line = directory.resolve(), "# include /etc/nginx/otarium-offload.conf;"
+    snippet = directory / "offload.conf"
+    snippet.write_text(
+        (SHIPPED / "offload.conf").read_text().replace("/srv/otarium-copy", str(copy.resolve()))
+    )
+
+    def edit(text: str) -> str:
+        assert line in text
+        return text.replace(line, f"include {snippet};\n{more}")
+
+    with running_proxy("nginx", directory, [server, server], edit) as port:
         yield Server(server.data_dir, port, token=server.token)
 
 

@@ -1,6 +1,7 @@
 """nginx and HAProxy with the files of deploy/, before replicas on loopback: names and ports are put in, all
 else is as shipped."""
 
+import os
 import re
 import shutil
 import socket
@@ -31,8 +32,10 @@ def nginx_config(directory: Path, replicas: Sequence[Replica], port: int) -> Pat
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     file = directory / "nginx.conf"
+    user = "user root;\n" if os.geteuid() == 0 else ""
     file.write_text(
-        f"daemon off;\nworker_processes 2;\npid {directory}/nginx.pid;\nerror_log {directory}/error.log;\n"
+        f"daemon off;\n{user}"
+        f"worker_processes 2;\npid {directory}/nginx.pid;\nerror_log {directory}/error.log;\n"
         f"events {{ worker_connections 1024; }}\nhttp {{\naccess_log off;\n{paths}{snippet}}}\n"
     )
     return file

@@ -45,6 +45,7 @@ def serve(settings: Settings, banner: "Banner") -> None:
     """Run until SIGTERM or SIGINT. Raises Broken when the data directory cannot be served."""
     logging_config = logs.configure(settings.logs.format)
     _require_device_access(settings)
+    _require_a_guarded_copy(settings)
     data_dir = settings.storage.data_dir
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(settings):
@@ -131,6 +132,15 @@ def _require_device_access(settings: Settings) -> None:
             f"{settings.http.host} can be reached from other machines, so say who may fetch metadata and "
             "packages: --device-access public (everybody, as devices with aktualizr need) or "
             "--device-access token (a bearer token with packages:read)"
+        )
+
+
+def _require_a_guarded_copy(settings: Settings) -> None:
+    storage = settings.storage
+    if storage.offload_url and settings.http.device_access == "token" and not storage.offload_open:
+        raise Broken(
+            "OTARIUM_DEVICE_ACCESS=token does not guard the copy in OTARIUM_OFFLOAD_URL: whoever reaches "
+            "that bucket or web server gets everything. Where that is meant, set OTARIUM_OFFLOAD_OPEN=true"
         )
 
 

@@ -33,6 +33,8 @@ class StorageSettings(BaseSettings):
     directory by the nginx in front."""
     offload_url: str | None = Field(default=None, description="OTARIUM_OFFLOAD_URL")
     """Where a copy for devices is kept, for a web server or a CDN to hand out."""
+    offload_open: bool = Field(default=False, description="OTARIUM_OFFLOAD_OPEN")
+    """Whether it is known that no token guards the copy."""
     database_url: SecretStr | None = Field(default=None, description="OTARIUM_DATABASE_URL")
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -143,6 +144,7 @@ def test_documentation_health_and_metadata_need_no_token_on_loopback(server):
         "/openapi.json",
         "/docs",
         "/health/live",
+        "/health/devices",
         "/health/ready",
         "/repo/root.json",
         "/tuf/1.root.json",
@@ -261,3 +263,14 @@ def test_another_address_than_loopback_is_refused_until_device_access_is_said(se
     assert "Traceback" not in done.stderr
     assert page(server)["limit"] == 50
     assert ids(server, "name=access-none") == []
+
+
+def test_a_copy_that_no_token_guards_is_refused_beside_tokens_for_devices_until_that_is_meant(
+    server, tmp_path
+):
+    copy = {"OTARIUM_OFFLOAD_URL": f"file://{tmp_path}/copy", "OTARIUM_DEVICE_ACCESS": "token"}
+    done = replace(server, env=copy).run("serve", "--port", str(server.port), check=False)
+    assert done.returncode == 1
+    assert "OTARIUM_OFFLOAD_OPEN=true" in done.stderr and "Traceback" not in done.stderr
+    meant = replace(server, env={**copy, "OTARIUM_OFFLOAD_OPEN": "true"})
+    assert "in use by" in meant.run("serve", "--port", str(server.port), check=False).stderr

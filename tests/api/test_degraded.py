@@ -6,14 +6,16 @@ In this order on one server, since nothing repairs the last damage.
 import contextlib
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from api.calls import refused, upload_path
 from api.traces import agreed, traces
-from harness import http, running_server, upload
+from harness import PATIENCE, http, running_server, upload
 
+PROBES = 60
 METADATA = [
     f"/{dialect}/{role}.json" for dialect in ("repo", "tuf") for role in ("timestamp", "snapshot", "targets")
 ]
@@ -57,6 +59,7 @@ def check_degraded(server, before, writes=WRITES):
             assert int(answer.headers["retry-after"]) > 0
         assert ready.result().status == 503
         assert ready.result().json["problems"]
+        assert http(server, "GET", "/health/devices").status == 200
     assert http(server, "GET", "/health/live").status == 200
 
 
@@ -100,6 +103,17 @@ def test_a_locked_catalog_refuses_writes_serves_readers_and_recovers(server):
         assert http(server, "GET", "/repo/targets/degraded-1").body == b"x"
         catalog.execute("ROLLBACK")
     check_recovered(server, before)
+
+
+def test_probes_that_wait_for_a_locked_catalog_keep_no_device_waiting(server):
+    """Balancers ask each second, and every look waits for seconds."""
+    with catalog_of(server) as catalog, ThreadPoolExecutor(PROBES) as pool:
+        catalog.execute("BEGIN EXCLUSIVE")
+        probes = [pool.submit(http, server, "GET", "/health/ready", timeout=60) for _ in range(PROBES)]
+        time.sleep(1)
+        assert http(server, "GET", "/repo/targets/degraded-1", timeout=PATIENCE).body == b"x"
+        assert {probe.result().status for probe in probes} == {503}
+        catalog.execute("ROLLBACK")
 
 
 def test_an_incomplete_catalog_refuses_writes_and_recovers(server):

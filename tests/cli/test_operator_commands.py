@@ -52,7 +52,7 @@ def failed(done, *words, code=1):
 
 
 def test_health_is_json_and_200_when_the_server_is_up(running):
-    for path in ("/health/live", "/health/ready"):
+    for path in ("/health/live", "/health/devices", "/health/ready"):
         answer = http(running, "GET", path, token=None)
         assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
         assert answer.json["status"] == "ok"

@@ -12,7 +12,7 @@ import pytest
 from device.external import HARDWARE, OVERLAP, bytes_of, carrier, client, every_client, supplier
 from device.names import NAMES, VERSION
 from harness import Server, http, running_server, upload
-from nginx import SHIPPED, nginx_in_front, require_nginx
+from nginx import nginx_on_a_copy, require_nginx
 
 SECONDS = 20
 
@@ -28,10 +28,7 @@ def offloading(tmp_path: Path) -> dict[str, str]:
 
 @contextmanager
 def nginx_on_the_copy(server: Server, tmp_path: Path) -> Iterator[Server]:
-    shipped = (
-        (SHIPPED / "offload.conf").read_text().replace("/srv/otarium-copy", f"{tmp_path.resolve()}/copy")
-    )
-    with nginx_in_front(server, tmp_path / "nginx", shipped) as front:
+    with nginx_on_a_copy(server, tmp_path / "nginx", tmp_path / "copy") as front:
         yield front
 
 
@@ -103,6 +100,7 @@ def test_what_is_not_in_the_copy_is_asked_of_the_server(tmp_path):
             caught_up(server, front)
             found = client("python-tuf", front, tmp_path / "device").follow(long)
             assert found == {long: b"too long a name for a file with its hash"}
+            assert http(front, "GET", "/api/v2beta/packages").json["total"] == 1
 
 
 def test_tuf_clients_never_fail_while_packages_are_published(tmp_path):

@@ -6,6 +6,7 @@ import re
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ import proxies
 from harness import free_port
 
 TOKENS = 40
+NOTICED = 4.0
+"""Seconds, in which a proxy has seen all that its probes tell."""
 
 
 @dataclass
@@ -26,6 +29,7 @@ class Replica:
     """Answers what it was asked with; stands for an Otarium."""
 
     status: int = 200
+    can_write: bool = True
     asked: list[str] = field(default_factory=list)
     began: threading.Event = field(default_factory=threading.Event)
     port: int = 0
@@ -53,7 +57,8 @@ class Replica:
                 body = json.dumps(
                     {"port": replica.port, "device": self.headers["X-Otarium-Device"], "path": self.path}
                 ).encode()
-                self.send_response(200 if is_probe else replica.status)
+                well = 200 if replica.can_write or self.path != "/health/ready" else 503
+                self.send_response(well if is_probe else replica.status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -175,6 +180,18 @@ def test_a_get_that_one_replica_cannot_answer_is_asked_of_another(front: Front) 
     for token in range(10):
         status, answer = front.get("/repo/timestamp.json", Authorization=f"Bearer {token}")
         assert (status, answer["port"]) == (200, front.replicas[1].port)
+
+
+def test_devices_are_served_and_callers_are_answered_by_a_replica_while_none_can_write(front: Front) -> None:
+    """A database that is locked or away is so for all replicas: a balancer must not lose them all for it."""
+    for replica in front.replicas:
+        replica.can_write = False
+    deadline = time.monotonic() + NOTICED
+    while time.monotonic() < deadline:
+        for path in ("/repo/timestamp.json", "/tuf/timestamp.json", "/api/v2beta/packages"):
+            status, answer = front.get(path)
+            assert (status, answer.get("path")) == (200, path)
+        time.sleep(0.1)
 
 
 def test_an_upload_streams_and_is_sent_once_whatever_comes_of_it(front: Front) -> None:

@@ -59,11 +59,25 @@ class Health:
         self._leaving = leaving
         self._offloading = offloading
 
+    def for_devices(self) -> Readiness:
+        """Whether devices may be sent here. They get what is in memory, so this waits for nobody: a catalog
+        that is locked or away is so for all replicas, and a balancer must not lose all of them for it."""
+        try:
+            release = self._metadata.current
+        except Broken:
+            return Readiness(0, None, (*self._stopping(), "Nothing has been published yet."))
+        expires = min(file.expires for file in release.files())
+        expired = expires <= self._clock.now()
+        problems = [f"Signed metadata expired at {timestamp(expires)}."] if expired else []
+        return Readiness(release.number, timestamp(expires), (*self._stopping(), *problems))
+
+    def _stopping(self) -> tuple[str, ...]:
+        return ("The server is about to stop; ask another one.",) if self._leaving() else ()
+
     def ready(self) -> Readiness:
-        """Tries a real write, since a catalog that is locked reads well, and looks at the free space."""
-        problems, sources = [], {}
-        if self._leaving():
-            problems.append("The server is about to stop; ask another one.")
+        """Whether this process can do all of its work. Tries a real write, since a catalog that is locked
+        reads well, and looks at the free space."""
+        problems, sources = list[str](), dict[str, SourceHealth]()
         try:
             with self._catalog.write(durable=False) as tx:
                 tx.probe()
@@ -74,18 +88,18 @@ class Health:
             problems.append(refusal.message)
         if self._metadata.behind:
             problems.append("The catalog is older than what devices were served; restore the newest copy.")
-        try:
-            release = self._metadata.current
-        except Broken:
-            return Readiness(0, None, (*problems, "Nothing has been published yet."), sources)
-        expires = min(file.expires for file in release.files())
-        written = sum(file.uptane.length + file.tuf.length for file in release.files())
-        if self._blobs.free_bytes() < RELEASES_OF_SPACE * written + SPARE_BYTES:
+        if self._blobs.free_bytes() < self._bytes_needed():
             problems.append("The disk is too full to publish or to renew; free some space.")
-        if expires <= self._clock.now():
-            problems.append(f"Signed metadata expired at {timestamp(expires)}.")
+        known = self.for_devices()
         offload = self._offloading.health() if self._offloading else None
-        return Readiness(release.number, timestamp(expires), tuple(problems), sources, offload)
+        return Readiness(known.release, known.expires, (*known.problems, *problems), sources, offload)
+
+    def _bytes_needed(self) -> int:
+        try:
+            files = self._metadata.current.files()
+        except Broken:
+            return SPARE_BYTES
+        return RELEASES_OF_SPACE * sum(file.uptane.length + file.tuf.length for file in files) + SPARE_BYTES
 
 
 def _health(source: Source, now: int) -> SourceHealth:

@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-import msgspec
-from litestar import Litestar, Response, Router, get
+from litestar import Litestar, Router
 from litestar.di import Provide
 
-from otarium.web import api, errors, gate, oauth, openapi, sources, ui
+from otarium.web import api, errors, gate, health, oauth, openapi, sources, ui
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.device import DeviceApp
@@ -95,8 +94,7 @@ def _framework(web: Web, authenticator: Authenticator) -> Litestar:
             Router("/api/otarium/v1", route_handlers=[api.post_reference, *sources.SOURCES_API]),
             oauth.token_route(web.token_path),
             *ui.routes(document),
-            live,
-            ready,
+            *health.routes(web),
             metrics,
         ],
         dependencies={
@@ -109,21 +107,4 @@ def _framework(web: Web, authenticator: Authenticator) -> Litestar:
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,
-    )
-
-
-@get("/health/live")
-async def live() -> Response[bytes]:
-    return Response(b'{"status":"ok"}', media_type="application/json")
-
-
-@get("/health/ready")
-async def ready(web: Web) -> Response[bytes]:
-    readiness = await web.reading(web.health.ready)
-    status = {"status": "unavailable" if readiness.problems else "ok", **msgspec.to_builtins(readiness)}
-    return Response(
-        msgspec.json.encode(status),
-        status_code=503 if readiness.problems else 200,
-        media_type="application/json",
-        headers={"cache-control": "no-store"},
     )

@@ -25,7 +25,7 @@ ACTOR = "otarium.actor"
 """Where the name of whoever asks stands in the scope, once it is known."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?)(?:[0-9a-fA-F]{4}\1){3}[0-9a-fA-F]{12}")
 _PARENTS = (b"traceparent", b"tracestate")
-_PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})
+_PROBES = frozenset({"/health/live", "/health/devices", "/health/ready", "/metrics"})
 _GONE = 499
 """Nobody was there any more to be answered; as nginx says it."""
 
