@@ -17,10 +17,10 @@ from sqlalchemy import Connection, create_engine, insert, update
 from bench import rows
 from otarium import bootstrap
 from otarium.adapters import tables
-from otarium.domain.names import OWN_SOURCE
+from otarium.domain.names import OWN_SOURCE, PackageName
 from otarium.domain.packages import Package
 from otarium.domain.roles import TARGETS
-from otarium.domain.shelves import ShelfLimits, role_of, size_of
+from otarium.domain.shelves import ShelfLimits, role_of, size_of, stated
 from otarium.services.publishing import Outcome
 from otarium.settings import Settings, StorageSettings
 
@@ -95,6 +95,11 @@ def _insert_layout(connection: Connection, layout: Layout) -> None:
         for role in layout.roles()
     ]
     if shelves:
+        on: dict[str, list[PackageName]] = defaultdict(list)
+        for name, role in layout.names.items():
+            on[role].append(PackageName(name))
+        for shelf in shelves:
+            shelf["longest"], shelf["paths"] = stated(on[str(shelf["role"])])
         connection.execute(insert(tables.shelves), shelves)
         names = [{"name": name, "shelf": role} for name, role in layout.names.items()]
         connection.execute(insert(tables.names), names)

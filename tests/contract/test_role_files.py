@@ -8,10 +8,11 @@ from contract.conftest import Database
 from otarium.domain.names import PackageName
 from otarium.domain.release import Delegated, Release
 from otarium.domain.roles import TARGETS, Dialect
-from otarium.domain.shelves import NamedShelf, delegations, role_of
+from otarium.domain.shelves import NamedShelf, StatedShelf, delegations, role_of, stated
 from otarium.services.ports import Catalog
 
-DELEGATIONS = delegations([NamedShelf("p-0001", "p-0001", 0, (PackageName("é"), PackageName("b")))], (), 1)
+ODD = StatedShelf.of(NamedShelf("p-0001", "p-0001", 0, (PackageName("é"), PackageName("b"))))
+DELEGATIONS = delegations([ODD], (), 1)
 OTHERS = {Dialect.UPTANE: delegations([], (), 1), Dialect.TUF: DELEGATIONS}
 MARKS = {'"delegations":{': ',"expires":"', '"meta":{': ',"targets.json":', '"targets":{': {}}
 FILES = {
@@ -47,7 +48,8 @@ def test_what_is_large_is_stored_once_for_both_dialects(
     catalog: Catalog, database: Database, large: str
 ) -> None:
     names = [PackageName(f"name-{number}") for number in range(500)]
-    pages = [NamedShelf(role_of(number), role_of(number), 0, (name,)) for number, name in enumerate(names)]
+    roles = [role_of(number) for number in range(len(names))]
+    pages = [StatedShelf(role, role, 0, *stated([name])) for role, name in zip(roles, names, strict=True)]
     made = {
         "packages": lambda: release(*(package(name) for name in names)),
         "delegations": lambda: release(

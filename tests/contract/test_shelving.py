@@ -72,7 +72,7 @@ class Shelf:
 
     def paths(self) -> dict[str, list[str]]:
         with self.catalog.read() as tx:
-            listed = [json.loads(role.tuf) for role in delegations(tx.shelves.named(), (), 1).roles]
+            listed = [json.loads(role.tuf) for role in delegations(tx.shelves.stated(), (), 1).roles]
             return {role["name"]: role["paths"] for role in listed}
 
     def check(self) -> None:

@@ -20,6 +20,7 @@ from otarium.domain.roles import TARGETS
 from otarium.domain.shelves import (
     NamedShelf,
     Shelf,
+    StatedShelf,
     delegations,
     is_exact,
     is_shelf,
@@ -112,7 +113,7 @@ def shelf_of(name: str, number: int, pages: int = 1) -> list[NamedShelf]:
 
 def test_longest_names_come_first_and_of_a_name_its_newest_page() -> None:
     pages = [*shelf_of("a", 1, 3), *shelf_of("a-b-c", 2), *shelf_of("a-b", 3)]
-    listed = [json.loads(role.tuf) for role in delegations(pages, (), 1).roles]
+    listed = [json.loads(role.tuf) for role in delegations(map(StatedShelf.of, pages), (), 1).roles]
     assert [one["name"] for one in listed] == ["p-0002", "p-0003", "p-0066", "p-0065", "p-0001"]
     assert [one["paths"] for one in listed] == [["a-b-c-*"], ["a-b-*"], ["a-*"], ["a-*"], ["a-*"]]
     assert not any(one["terminating"] for one in listed)

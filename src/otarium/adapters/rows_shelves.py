@@ -10,7 +10,7 @@ from otarium.adapters.rows_packages import ENTRY, entry_of
 from otarium.domain.names import OWN_SOURCE, PackageId, PackageName
 from otarium.domain.packages import Entry
 from otarium.domain.roles import TARGETS, RoleFile
-from otarium.domain.shelves import NamedShelf, Shelf
+from otarium.domain.shelves import NamedShelf, Shelf, StatedShelf
 
 _P = tables.packages
 _S = tables.shelves
@@ -37,7 +37,14 @@ _HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
 _MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
 _SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
 _EVERY_NAME = Quick(select(_N.c.name, _N.c.shelf).order_by(_N.c.name))
-_EVERY_PAGE = Quick(select(_S.c.role, _S.c.first, _S.c.page, _S.c.targets).where(_DELEGATED))
+_EVERY_PAGE = Quick(
+    select(_S.c.role, _S.c.first, _S.c.page, _S.c.targets, _S.c.longest, _S.c.paths).where(_DELEGATED)
+)
+_STATE = (
+    update(_S)
+    .where(_S.c.role == bindparam("of"))
+    .values(longest=bindparam("longest_name"), paths=bindparam("patterns"))
+)
 _NEWER = _S.alias("newer")
 _IN_USE = or_(_S.c.targets > 0, ~exists().where(_NEWER.c.first == _S.c.first, _NEWER.c.page > _S.c.page))
 """What devices are sent to."""
@@ -83,6 +90,9 @@ class ShelfRows:
     def assign(self, name: PackageName, first: str) -> None:
         self._connection.execute(insert(_N).values(name=name, shelf=first))
 
+    def state(self, first: str, longest: int, paths: bytes) -> None:
+        self._connection.execute(_STATE, {"of": first, "longest_name": longest, "patterns": paths})
+
     def count(self, role: str, targets: int, size: int) -> None:
         self._connection.execute(_COUNT, {"of": role, "more_targets": targets, "more_bytes": size})
 
@@ -111,13 +121,19 @@ class ShelfRows:
         on: dict[str, list[PackageName]] = {}
         for name, shelf in _EVERY_NAME.rows(self._connection):
             on.setdefault(shelf, []).append(PackageName(name))
-        newest: dict[str, int] = {}
+        return [NamedShelf(*page[:3], tuple(on.get(page.first, ()))) for page in self.stated()]
+
+    def stated(self) -> Sequence[StatedShelf]:
         pages = _EVERY_PAGE.rows(self._connection)
-        for _, first, page, _ in pages:
+        newest: dict[str, int] = {}
+        said: dict[str, tuple[int, bytes]] = {}
+        for _, first, page, _, longest, paths in pages:
             newest[first] = max(page, newest.get(first, 0))
+            if paths is not None:
+                said[first] = longest, paths
         return [
-            NamedShelf(role, first, page, tuple(on.get(first, ())))
-            for role, first, page, targets in pages
+            StatedShelf(role, first, page, *said[first])
+            for role, first, page, targets, *_ in pages
             if targets or page == newest[first]
         ]
 

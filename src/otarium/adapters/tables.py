@@ -176,6 +176,9 @@ shelves = Table(
     Column("targets", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("due_at", BigInteger),
+    # Of the first page, for all of its shelf.
+    Column("longest", Integer),
+    Column("paths", LargeBinary),
     Index("shelves_by_page", "first", "page"),
 )
 

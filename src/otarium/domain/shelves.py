@@ -7,13 +7,15 @@ on on a new page, a further role with the same patterns; new versions go to the 
 deletions left at most half full becomes the newest once more, before another role is opened.
 """
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from otarium.domain.canonical import Forms, members
+from otarium.domain import canonical
+from otarium.domain.canonical import Forms
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import PackageName
 from otarium.domain.packages import Entry
@@ -131,23 +133,37 @@ class NamedShelf(NamedTuple):
     names: tuple[PackageName, ...]
 
 
-def delegations(pages: Iterable[NamedShelf], keys: Sequence[PublicKey], threshold: int) -> Delegations:
+class StatedShelf(NamedTuple):
+    """A page as targets.json delegates to it."""
+
+    role: str
+    first: str
+    page: int
+    longest: int
+    """Characters of the longest name on its shelf."""
+    paths: bytes
+    """The patterns of all names as a JSON list, made when a name is put there: a release joins them."""
+
+    @classmethod
+    def of(cls, page: NamedShelf) -> "StatedShelf":
+        return cls(*page[:3], *stated(page.names))
+
+
+def stated(names: Sequence[PackageName]) -> tuple[int, bytes]:
+    """`longest` and `paths` of a shelf with these names."""
+    return max(map(len, names)), canonical.tuf([pattern_of(name) for name in sorted(names)])
+
+
+def delegations(pages: Iterable[StatedShelf], keys: Sequence[PublicKey], threshold: int) -> Delegations:
     """The `delegations` member for our own shelves: longest name first, so that most packages are found
     with one file, and newest page first. Nothing is terminating: a version may spell a longer name."""
-    ids = tuple(key.key_id for key in keys)
-    roles = sorted(_placed(page, ids, threshold) for page in pages if page.names)
-    return Delegations({key.key_id: key.to_object() for key in keys}, [role for _, role in roles])
+    head = b'{"keyids":%b,"name":"' % canonical.tuf([key.key_id for key in keys])
+    tail = b',"terminating":false,"threshold":%d}' % threshold
+    in_order = sorted(pages, key=lambda page: (-page.longest, page.first, -page.page))
+    roles = [_forms(b'%b%b","paths":%b%b' % (head, one.role.encode(), one.paths, tail)) for one in in_order]
+    return Delegations({key.key_id: key.to_object() for key in keys}, roles)
 
 
-@lru_cache(maxsize=2048)
-def _placed(page: NamedShelf, ids: Sequence[str], threshold: int) -> tuple[tuple[int, str, int], Forms]:
-    """A page's place among all, and its role as it is signed. There are a thousand pages, and a new name
-    changes one of them."""
-    role = {
-        "keyids": ids,
-        "name": page.role,
-        "paths": [pattern_of(name) for name in page.names],
-        "terminating": False,
-        "threshold": threshold,
-    }
-    return (-max(map(len, page.names)), page.first, -page.page), members([role])
+def _forms(tuf: bytes) -> Forms:
+    """Names have no control characters, so what is signed is what is served."""
+    return Forms(tuf if tuf.isascii() else canonical.uptane(json.loads(tuf)), tuf, tuf)

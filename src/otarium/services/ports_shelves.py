@@ -6,7 +6,7 @@ from typing import Protocol
 from otarium.domain.names import PackageId, PackageName
 from otarium.domain.packages import Entry
 from otarium.domain.roles import RoleFile
-from otarium.domain.shelves import NamedShelf, Shelf
+from otarium.domain.shelves import NamedShelf, Shelf, StatedShelf
 
 
 class Shelves(Protocol):
@@ -42,6 +42,10 @@ class Shelves(Protocol):
         """From now on, and for ever, the name stands on the shelf with this first page."""
         ...
 
+    def state(self, first: str, longest: int, paths: bytes) -> None:
+        """What targets.json says of the names on a shelf, whenever one more is assigned to it."""
+        ...
+
     def count(self, role: str, targets: int, size: int) -> None:
         """So many targets and bytes more (or fewer) are on a page."""
         ...
@@ -64,6 +68,10 @@ class Shelves(Protocol):
 
     def holding(self, package_id: PackageId) -> str:
         """The page on which a package is."""
+        ...
+
+    def stated(self) -> Sequence[StatedShelf]:
+        """The same pages as `named`, as targets.json delegates to them."""
         ...
 
     def named(self) -> Sequence[NamedShelf]:

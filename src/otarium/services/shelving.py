@@ -22,6 +22,7 @@ from otarium.domain.shelves import (
     is_exact,
     role_of,
     size_of,
+    stated,
 )
 from otarium.domain.sources import SOURCES
 from otarium.services.ports import Transaction
@@ -97,7 +98,7 @@ class Shelving:
         """What targets.json says of our own shelves."""
         if self.limits.flat or not tx.shelves.opened():
             return Delegations()
-        return delegations(tx.shelves.named(), keys.keys[TARGETS], keys.thresholds[TARGETS])
+        return delegations(tx.shelves.stated(), keys.keys[TARGETS], keys.thresholds[TARGETS])
 
     def settle(self, tx: Transaction) -> Signs:
         """Lay everything out as the settings ask. Raises Conflict, or TooLarge where that cannot be."""
@@ -170,6 +171,7 @@ class Shelving:
         own = tx.shelves.opened() < self.limits.own
         shelf = self._opened(tx, None, 0) if own else tx.shelves.emptiest()
         tx.shelves.assign(name, shelf.first)
+        tx.shelves.state(shelf.first, *stated(tx.shelves.mates(name)))
         return shelf
 
     def _next_page(self, tx: Transaction, full: Shelf, size: int) -> Shelf:

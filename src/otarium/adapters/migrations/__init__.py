@@ -8,7 +8,7 @@ from sqlalchemy.sql import column
 
 from otarium.domain.errors import Broken
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `versions`; a test holds the two together."""
 
 
