@@ -15,7 +15,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    exists,
     func,
     insert,
     select,
@@ -23,6 +22,7 @@ from sqlalchemy import (
 )
 
 from otarium.adapters import listing, search, tables, walk, words
+from otarium.adapters.quick import Quick
 from otarium.domain.listed import Listed, Page, members
 from otarium.domain.names import (
     OWN_SOURCE,
@@ -60,10 +60,13 @@ _IN_ORDER = (
     .limit(1)
 )
 _WITH_ID = select(*SHOWN).where(_P.c.package_id == bindparam("id"))
+_IS_THERE = Quick(select(_P.c.pk).where(_P.c.package_id == bindparam("id"), _OWN))
+_WAS_DELETED = Quick(select(_D.c.deleted_at).where(_D.c.package_id == bindparam("id")))
+_OWNED = Quick(select(_P.c.pk).where(_P.c.name == bindparam("name"), _OWN).limit(1))
 _DELETED_BY_ID = select(_D).where(_D.c.package_id == bindparam("id"))
 _FORGET_DELETED = delete(_D).where(_D.c.package_id == bindparam("id"))
 _REVISION = select(tables.repository.c.revision)
-_NEXT_REVISION = (
+_NEXT_REVISION = Quick(
     update(tables.repository)
     .values(revision=tables.repository.c.revision + 1)
     .returning(tables.repository.c.revision)
@@ -81,9 +84,12 @@ class PackageRows:
         return int(self._connection.execute(_REVISION).scalar_one())
 
     def next_revision(self) -> int:
-        return int(self._connection.execute(_NEXT_REVISION).scalar_one())
+        [[revision]] = _NEXT_REVISION.rows(self._connection)
+        return int(revision)
 
     def get(self, package_id: PackageId) -> Package | None:
+        if not _IS_THERE.rows(self._connection, id=package_id):
+            return None
         row = self._connection.execute(_BY_ID, {"id": package_id}).first()
         return package_of(row) if row else None
 
@@ -92,11 +98,11 @@ class PackageRows:
         return package_of(row) if row else None
 
     def owns_name(self, name: PackageName) -> bool:
-        live = select(exists().where(_P.c.name == name, _OWN))
-        return bool(self._connection.execute(live).scalar())
+        return bool(_OWNED.rows(self._connection, name=name))
 
     def add(self, package: Package, shelf: str, entry: Entry) -> None:
-        self._connection.execute(_FORGET_DELETED, {"id": package.id})
+        if _WAS_DELETED.rows(self._connection, id=package.id):
+            self._connection.execute(_FORGET_DELETED, {"id": package.id})
         [numbers] = words.numbers_of(self._connection, [package])
         values = package_values(package, shelf, entry, numbers)
         pk = self._connection.execute(_ADD, values).scalar_one()
@@ -128,6 +134,8 @@ class PackageRows:
             self._touched, self._fresh = [], {}
 
     def deleted(self, package_id: PackageId) -> Deleted | None:
+        if not _WAS_DELETED.rows(self._connection, id=package_id):
+            return None
         row = self._connection.execute(_DELETED_BY_ID, {"id": package_id}).first()
         return Deleted(PackageId(row.package_id), _content(row), row.deleted_at) if row else None
 
@@ -167,7 +175,7 @@ class PackageRows:
         statement = select(*SHOWN, *ENTRY).where(_OWN).order_by(_P.c.package_id)
         for row in self._connection.execution_options(yield_per=1000).execute(statement):
             try:
-                yield package_of(row), entry_of(row)
+                yield package_of(row), entry_of(*row[len(SHOWN) :])
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{row.package_id}: {error}") from error
 
@@ -260,6 +268,7 @@ def package_of(row: Sequence[Any]) -> Package:
     )
 
 
-def entry_of(row: Row[Any]) -> Entry:
-    tuf = row.entry_uptane if row.entry_tuf is None else row.entry_tuf
-    return Entry(row.entry_uptane, tuf, tuf if row.entry_olpc is None else row.entry_olpc)
+def entry_of(uptane: bytes, tuf: bytes | None, olpc: bytes | None) -> Entry:
+    """From the columns of ENTRY."""
+    served = uptane if tuf is None else tuf
+    return Entry(uptane, served, served if olpc is None else olpc)

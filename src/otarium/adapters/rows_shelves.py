@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select, update
 
 from otarium.adapters import tables
 from otarium.adapters.quick import Quick
@@ -18,21 +18,45 @@ _N = tables.names
 _OWN = _P.c.source == str(OWN_SOURCE)
 _DELEGATED = _S.c.role != TARGETS
 _SHELF = (_S.c.role, _S.c.first, _S.c.page, _S.c.targets, _S.c.bytes)
-_GET = select(*_SHELF).where(_S.c.role == bindparam("role"))
-_OPENED = select(func.count()).select_from(_S).where(_DELEGATED)
-_NEWEST_PAGE = (
+
+# Statements of every upload.
+_GET = Quick(select(*_SHELF).where(_S.c.role == bindparam("role")))
+_OPENED = Quick(select(func.count()).select_from(_S).where(_DELEGATED))
+_NEWEST_PAGE = Quick(
     select(*_SHELF)
     .join(_N, _N.c.shelf == _S.c.first)
     .where(_N.c.name == bindparam("name"))
     .order_by(_S.c.page.desc())
     .limit(1)
 )
-_COUNT = (
+_TOTALS = _S.alias("totals")
+_FEWEST = (
+    select(_TOTALS.c.first)
+    .where(_TOTALS.c.role != TARGETS)
+    .group_by(_TOTALS.c.first)
+    .order_by(func.sum(_TOTALS.c.targets), _TOTALS.c.first)
+    .limit(1)
+    .scalar_subquery()
+)
+_EMPTIEST = Quick(select(*_SHELF).where(_S.c.first == _FEWEST).order_by(_S.c.page.desc()).limit(1))
+_COUNT = Quick(
     update(_S)
     .where(_S.c.role == bindparam("of"))
     .values(targets=_S.c.targets + bindparam("more_targets"), bytes=_S.c.bytes + bindparam("more_bytes"))
+    .returning(_S.c.role)
 )
-_ENTRIES = select(*ENTRY).where(_P.c.shelf == bindparam("shelf"), _OWN).order_by(_P.c.package_id)
+_ENTRIES = Quick(select(*ENTRY).where(_P.c.shelf == bindparam("shelf"), _OWN).order_by(_P.c.package_id))
+_SHELF_OF = select(_N.c.shelf).where(_N.c.name == bindparam("name")).scalar_subquery()
+_MATES = Quick(select(_N.c.name).where(_N.c.shelf == _SHELF_OF))
+# `.` comes after `-`, with nothing between.
+_BELOW = Quick(
+    select(_N.c.name)
+    .where(
+        _N.c.name > bindparam("low", type_=_N.c.name.type),
+        _N.c.name < bindparam("high", type_=_N.c.name.type),
+    )
+    .limit(1)
+)
 _HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
 _MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
 _SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
@@ -57,22 +81,20 @@ class ShelfRows:
         self._connection = connection
 
     def get(self, role: str) -> Shelf:
-        return Shelf(*self._connection.execute(_GET, {"role": role}).one())
+        [row] = _GET.rows(self._connection, role=role)
+        return Shelf(*row)
 
     def opened(self) -> int:
-        return int(self._connection.execute(_OPENED).scalar_one())
+        [[pages]] = _OPENED.rows(self._connection)
+        return int(pages)
 
     def newest_page(self, name: PackageName) -> Shelf | None:
-        row = self._connection.execute(_NEWEST_PAGE, {"name": name}).first()
-        return Shelf(*row) if row else None
+        rows = _NEWEST_PAGE.rows(self._connection, name=name)
+        return Shelf(*rows[0]) if rows else None
 
     def emptiest(self) -> Shelf:
-        fewest = select(_S.c.first).where(_DELEGATED).group_by(_S.c.first)
-        first = (
-            self._connection.execute(fewest.order_by(func.sum(_S.c.targets), _S.c.first)).scalars().first()
-        )
-        newest = select(*_SHELF).where(_S.c.first == first).order_by(_S.c.page.desc()).limit(1)
-        return Shelf(*self._connection.execute(newest).one())
+        [row] = _EMPTIEST.rows(self._connection)
+        return Shelf(*row)
 
     def sparsest(self, first: str) -> Shelf:
         pages = select(*_SHELF).where(_S.c.first == first).order_by(_S.c.targets, _S.c.page).limit(1)
@@ -94,10 +116,10 @@ class ShelfRows:
         self._connection.execute(_STATE, {"of": first, "longest_name": longest, "patterns": paths})
 
     def count(self, role: str, targets: int, size: int) -> None:
-        self._connection.execute(_COUNT, {"of": role, "more_targets": targets, "more_bytes": size})
+        _COUNT.rows(self._connection, of=role, more_targets=targets, more_bytes=size)
 
     def entries(self, role: str) -> Sequence[Entry]:
-        return [entry_of(row) for row in self._connection.execute(_ENTRIES, {"shelf": role}).all()]
+        return [entry_of(*row) for row in _ENTRIES.rows(self._connection, shelf=role)]
 
     def delegated(self) -> Sequence[Shelf]:
         return [Shelf(*row) for row in self._connection.execute(select(*_SHELF).where(_DELEGATED))]
@@ -142,14 +164,10 @@ class ShelfRows:
         return int(self._connection.execute(_PAGES_OF, {"names": sorted(set(names))}).scalar_one())
 
     def mates(self, name: PackageName) -> Sequence[PackageName]:
-        shelf = select(_N.c.shelf).where(_N.c.name == name).scalar_subquery()
-        found = self._connection.execute(select(_N.c.name).where(_N.c.shelf == shelf))
-        return [PackageName(one) for one in found.scalars()]
+        return [PackageName(one) for (one,) in _MATES.rows(self._connection, name=name)]
 
     def extend(self, names: Sequence[PackageName]) -> bool:
-        """`.` comes after `-`, with nothing between."""
-        ranges = [and_(_N.c.name > f"{name}-", _N.c.name < f"{name}.") for name in names]
-        return bool(ranges) and bool(self._connection.execute(select(exists().where(or_(*ranges)))).scalar())
+        return any(_BELOW.rows(self._connection, low=f"{name}-", high=f"{name}.") for name in names)
 
     def ids(self, name: PackageName) -> Sequence[PackageId]:
         of_name = select(_P.c.package_id).where(_P.c.name == name, _OWN)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, select, update
 
 from otarium.adapters import listing, tables
+from otarium.adapters.quick import Quick
 from otarium.adapters.rows_packages import SHOWN, key_of, package_of, package_values
 from otarium.adapters.words import Numbers, numbers_of
 from otarium.domain import patterns as path_patterns
@@ -30,6 +31,8 @@ _P = tables.packages
 _KEPT_FILES = 4
 _SHOWN_LEFT_OUT = 100
 _UNSIGNED = Entry(b"", b"", b"")
+_ANY = Quick(select(_S.c.name).limit(1))
+_EVERY = select(_S).order_by(_S.c.position, _S.c.name)
 _REMOVE = delete(_P).where(_P.c.pk == bindparam("gone"))
 
 
@@ -42,8 +45,10 @@ class SourceRows:
         return _source(row, self._files(name).get(name, {})) if row else None
 
     def every(self) -> Sequence[Source]:
-        rows = self._connection.execute(select(_S).order_by(_S.c.position, _S.c.name)).all()
-        files = self._files() if rows else {}
+        if not _ANY.rows(self._connection):
+            return []
+        rows = self._connection.execute(_EVERY).all()
+        files = self._files()
         return [_source(row, files.get(row.name, {})) for row in rows]
 
     def _files(self, name: SourceName | None = None) -> dict[str, dict[Dialect, SourceFile]]:

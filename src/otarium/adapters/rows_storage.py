@@ -21,16 +21,20 @@ _ADD_BLOB = insert(_B)
 _COUNTERS = Quick(select(_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp))
 _KEPT_BYTES = Quick(select(_R.c.kept_bytes))
 _SIZES = (_F.c.role, _F.c.version, _F.c.surplus_at, _F.c.uptane_length, _F.c.tuf_length)
-_SURPLUS = Quick(
-    select(_F.c.version, _F.c.uptane_length + _F.c.tuf_length)
-    .where(_F.c.role == bindparam("role"), _F.c.surplus_at.is_(None))
-    .order_by(_F.c.version.desc())
+_NEWEST = _F.alias("newest")
+_NEWEST_SURPLUS = (
+    select(_NEWEST.c.version)
+    .where(_NEWEST.c.role == bindparam("of"), _NEWEST.c.surplus_at.is_(None))
+    .order_by(_NEWEST.c.version.desc())
+    .limit(1)
     .offset(bindparam("kept"))
+    .scalar_subquery()
 )
-_MARK_SURPLUS = (
+_MARK_SURPLUS = Quick(
     update(_F)
-    .where(_F.c.role == bindparam("of"), _F.c.version == bindparam("at"))
+    .where(_F.c.role == bindparam("of"), _F.c.surplus_at.is_(None), _F.c.version <= _NEWEST_SURPLUS)
     .values(surplus_at=bindparam("now"))
+    .returning(_F.c.uptane_length + _F.c.tuf_length)
 )
 _OLDEST_SURPLUS = (
     select(*_SIZES)
@@ -77,10 +81,8 @@ class RoleRows:
 
     def _replace(self, role: str, keep: int, now: int) -> int:
         """Mark what has become surplus; its bytes."""
-        found = _SURPLUS.rows(self._connection, role=role, kept=keep + 1)
-        for version, _ in found:
-            self._connection.execute(_MARK_SURPLUS, {"of": role, "at": version, "now": now})
-        return sum(size for _, size in found)
+        marked = _MARK_SURPLUS.rows(self._connection, of=role, kept=keep + 1, now=now)
+        return sum(size for (size,) in marked)
 
     def file(self, role: str, version: int) -> RoleFile | None:
         statement = select(_F).where(_F.c.role == role, _F.c.version == version, _F.c.kept)

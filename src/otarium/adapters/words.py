@@ -24,6 +24,11 @@ _AT_ONCE = 500
 _THREE = Quick(
     select(_W.c.digest, _W.c.number).where(_W.c.digest.in_([bindparam(f"digest{n}") for n in range(3)]))
 )
+_ADD = Quick(
+    insert(_W)
+    .values({name: bindparam(name) for name in ("kind", "digest", "word", "folded", "odd_id")})
+    .returning(_W.c.number)
+)
 
 
 class Word(NamedTuple):
@@ -73,7 +78,10 @@ def numbers_of(connection: Connection, packages: Sequence[Package]) -> list[Numb
     digests = {word: word.digest for three in words for word in three}
     known = _known(connection, list(digests.values()))
     new = [word for word, digest in digests.items() if digest not in known]
-    if new:
+    if len(new) <= 3:
+        for word in new:
+            [[known[digests[word]]]] = _ADD.rows(connection, **values_of(word))
+    else:
         connection.execute(insert(_W), [values_of(word) for word in new])
         known |= _known(connection, [digests[word] for word in new])
     return [Numbers(*(known[digests[word]] for word in three)) for three in words]

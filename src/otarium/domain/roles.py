@@ -179,34 +179,37 @@ def snapshot(
     """`shelves` gives the version of each delegated shelf, which is all that is said of them: no two files
     of the targets key share a version, so one can never be passed off as another."""
     stated = others or {}
-    # Shelves have names without anything to escape, and there may be a thousand: a pass over them is enough.
-    versions = {role: f'"{role}.json":{{"version":{version}}}'.encode() for role, version in shelves.items()}
+    # Shelves have names without anything to escape, and there may be a thousand: they are put in order once.
+    versions = sorted(
+        (f"{role}.json", b'"%b.json":{"version":%d}' % (role.encode(), version))
+        for role, version in shelves.items()
+    )
 
-    def listed(dialect: Dialect) -> Mapping[str, bytes]:
-        lines = {role: _stating(role, line) for role, line in stated.get(dialect, {}).items()}
-        return {**lines, **versions, TARGETS: _stating(TARGETS, _line(targets.in_dialect(dialect)))}
+    def listed(dialect: Dialect) -> list[tuple[str, bytes]]:
+        lines = {**stated.get(dialect, {}), TARGETS: _line(targets.in_dialect(dialect))}
+        return sorted([*versions, *(_stating(role, line) for role, line in lines.items())])
 
     return _listing(header, listed, sign)
 
 
 def timestamp_role(header: Header, snapshot: RoleFile, sign: Sign) -> RoleFile:
-    def listed(dialect: Dialect) -> Mapping[str, bytes]:
-        return {"snapshot": _stating("snapshot", _line(snapshot.in_dialect(dialect)))}
+    def listed(dialect: Dialect) -> list[tuple[str, bytes]]:
+        return [_stating("snapshot", _line(snapshot.in_dialect(dialect)))]
 
     return _listing(header, listed, sign)
 
 
-def _stating(role: str, line: Line) -> bytes:
-    """Its canonical member of `meta`, with length and sha256 (aktualizr needs all of top-level files)."""
-    return canonical.olpc({f"{role}.json": line.to_object()})[1:-1]
+def _stating(role: str, line: Line) -> tuple[str, bytes]:
+    """The name of a file, and its canonical member of `meta` with length and sha256 (aktualizr needs all of
+    top-level files)."""
+    return f"{role}.json", canonical.olpc({f"{role}.json": line.to_object()})[1:-1]
 
 
-def _listing(header: Header, listed: Callable[[Dialect], Mapping[str, bytes]], sign: Sign) -> RoleFile:
-    """A file whose `meta` has a member for each of other roles."""
+def _listing(header: Header, listed: Callable[[Dialect], list[tuple[str, bytes]]], sign: Sign) -> RoleFile:
+    """A file whose `meta` has a member for each of other roles, in their order."""
 
     def make(dialect: Dialect) -> bytes:
-        lines = listed(dialect)
-        meta = b",".join([lines[role] for role in sorted(lines, key="{}.json".format)])
+        meta = b",".join([member for _, member in listed(dialect)])
         signed = _signed(dialect, header, b'"meta":{', meta)
         return _envelope(dialect, sign(header.role, signed), signed)
 

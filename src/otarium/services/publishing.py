@@ -210,7 +210,7 @@ class Publisher:
         changed = {role: tx.shelves.entries(role) for role in signs if is_shelf(role)}
         shelves = self._shelving.delegations(tx, keys) if TARGETS in changed else None
         delegated = delegating.delegated(shelves, tx.sources.every(), now)
-        counters = tx.roles.counters()
+        counters = current.counters if current else tx.roles.counters()
         release = releases.build(current, root, changed, counters, now, self._lifetimes, sign, delegated)
         self._shelving.require_readable(release, current)
         return release

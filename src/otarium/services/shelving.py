@@ -46,12 +46,14 @@ class Shelving:
     ) -> tuple[str, Signs]:
         """The page for a new package, counted as there. Raises Conflict, or TooLarge for a flat layout."""
         size, signs = size_of(entry), Signs()
-        if self.limits.flat or tx.shelves.newest_page(name) is None:
+        newest = None if self.limits.flat else tx.shelves.newest_page(name)
+        if newest is None:
             if self._fits_on_top(tx, size):
                 tx.shelves.count(TARGETS, 1, size)
                 return TARGETS, frozenset({TARGETS})
             signs = self.spread(tx)
-        role, opened = self._place(tx, name, size)
+            newest = tx.shelves.newest_page(name)
+        role, opened = self._place(tx, name, newest, size)
         require_findable(tx, tx.shelves.mates(name) if opened else [], [package_id])
         return role, signs | {role, TARGETS} if opened else signs | {role}
 
@@ -117,7 +119,7 @@ class Shelving:
         if not tx.shelves.get(TARGETS).targets:
             return Signs()
         moved = {
-            package_id: self._place(tx, name, size)[0]
+            package_id: self._place(tx, name, tx.shelves.newest_page(name), size)[0]
             for name, package_id, size in list(tx.shelves.placed(TARGETS))
         }
         _empty(tx, TARGETS)
@@ -155,9 +157,8 @@ class Shelving:
                 f"{self.limits.top_bytes}. {self.limits.advice}"
             )
 
-    def _place(self, tx: Transaction, name: PackageName, size: int) -> tuple[str, bool]:
-        """A page with room, counted; and whether patterns changed for it."""
-        page = tx.shelves.newest_page(name)
+    def _place(self, tx: Transaction, name: PackageName, page: Shelf | None, size: int) -> tuple[str, bool]:
+        """A page with room, counted, and whether patterns changed for it. `page`: the newest of the name."""
         opened = page is None
         if page is None:
             page = self._shelf_for(tx, name)
