@@ -26,6 +26,7 @@ from otarium.running import is_leaving
 from otarium.services import authority, backup, renewal
 from otarium.services.clients import Clients, Issued
 from otarium.services.downloads import Downloads
+from otarium.services.feed import Feed
 from otarium.services.health import Health
 from otarium.services.inventory import Inventory
 from otarium.services.metadata import Metadata, Retention
@@ -210,6 +211,7 @@ def web_app(settings: Settings) -> "Asgi":
         now=repository.clock.now,
         source_spelling=settings.sources.spelling,
         source_files=SourceFiles(repository.catalog, metadata),
+        feed=Feed(repository.catalog, metadata),
         clients=repository.clients,
         blobs=repository.blobs,
         views=repository.views,

@@ -33,6 +33,8 @@ _COUNT = (
     .values(targets=_S.c.targets + bindparam("more_targets"), bytes=_S.c.bytes + bindparam("more_bytes"))
 )
 _ENTRIES = select(*ENTRY).where(_P.c.shelf == bindparam("shelf"), _OWN).order_by(_P.c.package_id)
+_EVERY = select(*ENTRY).where(_OWN).order_by(_P.c.package_id)
+_TOTAL = select(func.sum(_S.c.targets), func.sum(_S.c.bytes))
 _HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
 _MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
 _SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
@@ -78,6 +80,13 @@ class ShelfRows:
 
     def entries(self, role: str) -> Sequence[Entry]:
         return [entry_of(row) for row in self._connection.execute(_ENTRIES, {"shelf": role}).all()]
+
+    def every(self) -> Sequence[Entry]:
+        return [entry_of(row) for row in self._connection.execute(_EVERY)]
+
+    def total(self) -> tuple[int, int]:
+        targets, size = self._connection.execute(_TOTAL).one()
+        return int(targets), int(size)
 
     def delegated(self) -> Sequence[Shelf]:
         return [Shelf(*row) for row in self._connection.execute(select(*_SHELF).where(_DELEGATED))]
