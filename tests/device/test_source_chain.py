@@ -277,3 +277,24 @@ def test_a_private_address_needs_the_operators_yes(servers):
     shown = done(call(server, "POST", body=bundle))
     done(call(server, "DELETE", "/private"))
     assert (shown["state"], shown["problem"]["code"]) == ("unreachable", "delegation_remote_fetch_failed")
+    assert f"the port {upstream.port}" in shown["problem"]["message"]
+    assert "OTARIUM_SOURCE_PORTS" in shown["problem"]["message"]
+
+
+def test_networks_and_ports_of_mirrors_inside_are_settings(servers, tmp_path):
+    _, upstream = servers
+    bundle = upstream.ask("GET", BUNDLE + "?name=inside").json
+    allowed = {
+        "OTARIUM_SOURCE_PORTS": f"{upstream.port}, 9443",
+        "OTARIUM_SOURCE_CA_FILE": str(upstream.authority),
+    }
+    with running_server(tmp_path / "data", env=allowed) as server:
+        shown = done(call(server, "POST", body=bundle))
+        assert "127.0.0.1, which is not public" in shown["problem"]["message"]
+        assert "OTARIUM_SOURCE_NETWORKS" in shown["problem"]["message"]
+        server.stop()
+        server.env = allowed | {"OTARIUM_SOURCE_NETWORKS": "10.0.0.0/8, 127.0.0.0/8"}
+        server.start()
+        assert done(call(server, "POST", "/inside/refresh"))["state"] == "fresh"
+        plain = {"fetchUrl": upstream.url.replace("https", "http") + FEED}
+        assert call(server, "PATCH", "/inside", plain).status == 400

@@ -1,9 +1,9 @@
 """What aktualizr can read of a target.
 
-It asks some members of `custom` for their text without looking what they are. A list or an object has none,
-and that ends the reading of the whole file: no package of it can be installed, and devices do not come to what
-lies behind it. Rules: `Target::updateCustom` in aktualizr's tuf.cc, `HardwareIdentifier` and `EcuSerial` in
-its types.h.
+It asks some members of `custom` for their text without looking what they are. A list or an object has
+none, and that ends the reading of the whole file: no package of it can be installed, and devices do not
+come to what lies behind it. Rules: `Target::updateCustom` in aktualizr's tuf.cc, `HardwareIdentifier`
+and `EcuSerial` in its types.h.
 """
 
 from collections.abc import Iterable
