@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from otarium import backends
-from otarium.services import renewal
+from otarium.services import feed, renewal
 from otarium.services.leases import leased
 from otarium.services.metadata import Metadata
 from otarium.services.offload import Offload
@@ -23,6 +23,7 @@ RENEWAL_INTERVAL = 5.0
 CHECKPOINT_INTERVAL = 2.0
 REFRESH_INTERVAL = 5.0
 """How often is looked for sources that are due."""
+FEED_INTERVAL = 1.0
 TELLING_INTERVAL = 5.0
 OFFLOAD_PATIENCE = 2.0
 """How long a stop waits for what is just copied; whoever goes on is not disturbed by half of it."""
@@ -58,6 +59,7 @@ def _shared(
     jobs: list[tuple[str, float, Job]] = [
         ("renewal", interval, lambda: renewal.renew(catalog, metadata, publisher, clock)),
         ("leave-tuf", interval, lambda: leave_tuf(catalog, metadata, publisher, clock)),
+        ("feed", FEED_INTERVAL, lambda: feed.follow(catalog, metadata, publisher, clock)),
         ("source-refresh", REFRESH_INTERVAL, refreshing.refresh_due),
         ("sweep", settings.sweep_interval, sweep),
         ("staging", settings.sweep_interval, repository.blobs.clear_abandoned),

@@ -16,7 +16,7 @@ from otarium import backends, background
 from otarium.adapters import keystore, migrations, tracing
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.catalog import SqliteCatalog
-from otarium.adapters.fetcher import GuardedFetcher
+from otarium.adapters.fetcher import PORTS, GuardedFetcher
 from otarium.adapters.traced import TracedBlobs, TracedCatalog, TracedFetcher
 from otarium.adapters.views import SharedViews
 from otarium.domain.errors import Broken, Refusal
@@ -26,6 +26,7 @@ from otarium.running import is_leaving
 from otarium.services import authority, backup, renewal
 from otarium.services.clients import Clients, Issued
 from otarium.services.downloads import Downloads
+from otarium.services.feed import Feed
 from otarium.services.health import Health
 from otarium.services.inventory import Inventory
 from otarium.services.metadata import Metadata, Retention
@@ -91,7 +92,10 @@ class Repository:
     def sources(self, publisher: Publisher, traces: Traces | None = None) -> tuple[Sources, Refreshing]:
         vault = keystore.LocalVault(self.master)
         sources = Sources(self.catalog, publisher, vault, keystore.LocalVouchKeys(self.master))
-        fetcher: SourceFetcher = GuardedFetcher(ca_file=self.settings.sources.ca_file)
+        settings = self.settings.sources
+        fetcher: SourceFetcher = GuardedFetcher(
+            ca_file=settings.ca_file, ports=PORTS.union(settings.ports), allowed_networks=settings.networks
+        )
         if traces is not None:
             fetcher = TracedFetcher(fetcher, traces)
         locks = backends.locks(self.settings)
@@ -210,6 +214,7 @@ def web_app(settings: Settings) -> "Asgi":
         now=repository.clock.now,
         source_spelling=settings.sources.spelling,
         source_files=SourceFiles(repository.catalog, metadata),
+        feed=Feed(repository.catalog, metadata),
         clients=repository.clients,
         blobs=repository.blobs,
         views=repository.views,

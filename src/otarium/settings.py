@@ -8,10 +8,10 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _GROUP = SettingsConfigDict(env_prefix="OTARIUM_", frozen=True, extra="ignore")
 _SOURCES = SettingsConfigDict(env_prefix="OTARIUM_SOURCE_", frozen=True, extra="ignore")
@@ -187,8 +187,22 @@ class SourceSettings(BaseSettings):
     model_config = _SOURCES
     ca_file: Path | None = Field(default=None, description="OTARIUM_SOURCE_CA_FILE")
     """Certificates to trust beside the system's, as PEM."""
+    networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(), description="OTARIUM_SOURCE_NETWORKS"
+    )
+    """Where sources may be beside public addresses, such as `10.20.0.0/16,fd12:3456::/32`."""
+    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode] = Field(
+        default=(), description="OTARIUM_SOURCE_PORTS"
+    )
+    """Which they may have beside 443 and 8443."""
     spelling: Literal["auto", "json", "bare"] = Field(default="auto", description="OTARIUM_SOURCE_SPELLING")
     """How answers spell a source: `name.json`, `name`, or as the base path's clients are used to."""
+
+    @field_validator("networks", "ports", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        """Text of items between commas."""
+        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
 
 
 class LogSettings(BaseSettings):
@@ -233,4 +247,6 @@ class Settings:
 def _as_text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(value.resolve()) if isinstance(value, Path) else str(value)

@@ -36,8 +36,9 @@ class Feed:
     def requests(self) -> int:
         return self.host.requests[self.path]
 
-    def publish(self, targets: Any, version: int = 1, **more: Any) -> bytes:
-        raw = self.publisher.uptane(targets, version, **more)
+    def publish(self, targets: Any, version: int = 1, dialect: str = "repo", **more: Any) -> bytes:
+        make = self.publisher.uptane if dialect == "repo" else self.publisher.tuf
+        raw = make(targets, version, **more)
         self.host.put(self.path, raw)
         return raw
 
@@ -103,9 +104,10 @@ def info(server: Server, base: str = "/api/v2") -> Any:
     return done(http(server, "GET", f"{base}/packages_external/info"))
 
 
-def served(server: Server, name: str) -> bytes:
+def served(server: Server, name: str, dialect: str = "repo") -> bytes:
     """The publisher's file, as devices get it."""
-    answer = http(server, "GET", f"/repo/delegations/{name}.json", token=None)
+    place = "delegations/" if dialect == "repo" else ""
+    answer = http(server, "GET", f"/{dialect}/{place}{name}.json", token=None)
     assert answer.status == 200, answer.body
     return answer.body
 

@@ -10,6 +10,8 @@ from api.calls import EVERYTHING
 from api.mixed import PACKAGE_KEYS, page_of
 from api.sources import add, delegated, feed, refresh, remove_all, rows, served, show
 from harness import http
+from judges.uptane_errors import Malformed
+from judges.uptane_targets import read_targets
 from publisher import OMIT, target
 from torizon_io_api import PaginationResultExternalPackage, PaginationResultPackage
 
@@ -39,8 +41,22 @@ def server(trusting):
     remove_all(trusting)
 
 
-def every_odd_value(name):
-    """A target for each member of custom and each odd value of it, and some where all are odd."""
+def every_odd_value(name, dialect):
+    """A target for each member of custom and each odd value of it, and some where all are odd. For /repo only
+    those that an Uptane device can read."""
+    targets = some_of_all_odd_values(name)
+    return {id_: one for id_, one in targets.items() if dialect == "tuf" or is_readable({id_: one})}
+
+
+def is_readable(targets):
+    try:
+        read_targets({"targets": targets}, "odd")
+    except Malformed:
+        return False
+    return True
+
+
+def some_of_all_odd_values(name):
     chance, targets = random.Random(3), {}
     for member in MEMBERS:
         for number, value in enumerate(ODD):
@@ -70,13 +86,15 @@ def check_shape(answer, total):
         assert len(one["createdAt"]) == len("2026-01-02T03:04:05Z")
 
 
-def test_odd_custom_of_every_kind_never_breaks_a_list(server, host):
+@pytest.mark.parametrize("dialect", ["repo", "tuf"])
+def test_odd_custom_of_every_kind_never_breaks_a_list(server, host, dialect):
     odd = feed(host, "odd-custom")
-    targets = every_odd_value("odd-custom")
-    raw = odd.publish(targets, 2)
+    targets = every_odd_value("odd-custom", dialect)
+    assert len(targets) > 300
+    raw = odd.publish(targets, 2, dialect)
     shown = add(server, odd)
     assert (shown["state"], shown["leftOut"]) == ("fresh", [])
-    assert served(server, "odd-custom") == raw
+    assert served(server, "odd-custom", dialect) == raw
     for query in (f"limit={EVERYTHING}", "limit=1000", "limit=1000&sortBy=Filename&sortDirection=Asc"):
         answer = page_of(server, query + "&packageSource=odd-custom")
         check_shape(answer, len(targets))
@@ -91,11 +109,11 @@ def test_odd_custom_of_every_kind_never_breaks_a_list(server, host):
 
 def test_what_is_usable_is_shown(server, host):
     """The name falls back to the target's, times to now, the rest to nothing."""
-    some = {"name": 5, "version": [], "hardwareIds": ["ok", 5, "a\nb", "ok"]}
+    some = {"name": 5, "version": [], "hardwareIds": ["ok", 5, "a\nb", "ok"], "uri": None}
     other = {"name": "", "uri": "javascript:x", "targetFormat": "ostree", "note": 1}
     targets = with_custom("usable/a-b-1.0", some) | with_custom("usable/c", other)
     targets |= target("usable/d-2") | target("usable/e-3")
-    targets["usable/d-2"]["custom"] = "no object"
+    targets["usable/d-2"]["custom"] = None
     del targets["usable/e-3"]["custom"]
     usable = feed(host, "usable")
     usable.publish(targets, 2)
@@ -109,6 +127,23 @@ def test_what_is_usable_is_shown(server, host):
     for package_id in ("usable/d-2", "usable/e-3"):
         assert (found[package_id]["name"], found[package_id]["hardwareIds"]) == (package_id[:-2], [])
         assert found[package_id]["createdAt"].startswith("20")
+
+
+def test_a_package_that_would_take_the_list_from_devices_is_named_and_the_old_list_stays(server, host):
+    heavy = feed(host, "heavy", version=1)
+    before = heavy.publish(target("heavy/os-1.0"))
+    add(server, heavy)
+    targets = target("heavy/os-1.0") | target("heavy/odd-2")
+    targets["heavy/odd-2"]["custom"] = "no object"
+    heavy.publish(targets, 2)
+    answer = refresh(server, "heavy")
+    assert (answer.status, answer.json["code"]) == (400, "invalid_delegated_target")
+    assert "'heavy/odd-2' with a custom that is no object" in answer.json["msg"]
+    assert (show(server, "heavy")["state"], served(server, "heavy")) == ("refused", before)
+    assert [one["packageId"] for one in rows(server, "heavy")] == ["heavy/os-1.0"]
+    heavy.publish(targets, 2, "tuf")
+    assert refresh(server, "heavy").status == 200
+    assert {one["packageId"] for one in rows(server, "heavy")} == set(targets)
 
 
 def test_what_no_list_can_show_is_named_with_its_reason_and_served_all_the_same(server, host):

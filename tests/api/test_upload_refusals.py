@@ -153,6 +153,7 @@ def test_who_may_not_upload_is_told_before_the_body(strict, token, status):
         upload_path("", "1"),
         upload_path("refuse", ""),
         upload_path("refuse", "1", ["x" * 201]),
+        upload_path("refuse", "1", ["\u00e9" * 101]),
         upload_path("refuse", "1", [str(number) for number in range(65)]),
         upload_path("refuse", "1", ["line\nbreak"]),
         upload_path("refuse", "1", targetFormat="TAR"),

@@ -255,14 +255,15 @@ def test_this_repository_hands_out_the_bundle_that_the_server_does(server, host)
     told = json.loads(run(server, "bundle", *public, "--name", "ours", "--path", "own/*").stdout)
     about = told["delegationMetadata"]
     assert (about["name"], about["paths"], about["terminating"]) == ("ours", ["own/*"], False)
-    assert told["fetchUrl"] == "https://example.com/repo/targets.json"
+    assert told["fetchUrl"] == "https://example.com/repo/feed/targets.json"
     answer = http(server, "GET", "/api/otarium/v1/bundle?name=ours&path=own/*").json
     assert set(answer) == set(told)
     assert (answer["keys"], answer["delegationMetadata"]) == (told["keys"], about)
     assert "public-url" in run(server, "bundle").stderr
     failed(server, "bundle", *public, "--name", "root", says=["root"])
-    add(server, feed(host, "in-the-way"))
-    failed(server, "bundle", *public, says=["publish"])
+    add(server, feed(host, "beside"))
+    again = json.loads(run(server, "bundle", *public, "--name", "ours", "--path", "own/*").stdout)
+    assert again == told
 
 
 def test_on_a_terminal_what_is_insecure_is_red(server, host, tmp_path):

@@ -1,12 +1,15 @@
 """What every catalog promises of signed files."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import create_engine, text
 
-from builders import NOW, entries, package, release
+from builders import LIFETIMES, NOW, Keys, entries, package, release
 from contract.conftest import Database
+from otarium.domain.feed import FEED
 from otarium.domain.names import PackageName
-from otarium.domain.release import Delegated, Release
+from otarium.domain.release import Delegated, Release, with_feed
 from otarium.domain.roles import TARGETS, Dialect
 from otarium.domain.shelves import NamedShelf, StatedShelf, delegations, role_of, stated
 from otarium.services.ports import Catalog
@@ -93,6 +96,26 @@ def test_old_bytes_are_collected_but_their_record_stays(catalog: Catalog) -> Non
         known = {(role, version) for role, version, _ in tx.roles.records()}
     assert kept == {("root", 1)} | {(r, v) for r in ("targets", "snapshot", "timestamp") for v in range(4, 8)}
     assert len(known) == 22
+
+
+def test_of_the_feed_the_newest_bytes_alone_are_kept(catalog: Catalog) -> None:
+    keys = Keys()
+    made = release(package(), keys=keys)
+    with catalog.write() as tx:
+        tx.roles.save(made, None, 3)
+        assert tx.roles.newest(FEED) is None
+    for number in range(1, 4):
+        previous, now = made, NOW + number
+        made = with_feed(previous, entries(package()), made.counters, now, LIFETIMES, keys.sign)
+        with catalog.write() as tx:
+            tx.roles.save(made, previous, 3)
+            tx.roles.collect(NOW - 3600, cap_bytes=10**9)
+    with catalog.read() as tx:
+        files = [(version, file) for role, version, file in tx.roles.records() if role == FEED]
+        assert files == [(2, None), (3, None), (4, made.feed)]
+        assert tx.roles.newest(FEED) == (4, NOW + 3)
+        assert tx.roles.counters() == replace(made.counters, targets=4)
+        assert tx.roles.file("timestamp", 1) == made.timestamp
 
 
 def test_the_cap_collects_young_bytes_too_but_never_the_newest(catalog: Catalog) -> None:

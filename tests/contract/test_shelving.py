@@ -81,6 +81,9 @@ class Shelf:
             for role in [TARGETS, *(page.role for page in tx.shelves.named())]:
                 page, entries = tx.shelves.get(role), tx.shelves.entries(role)
                 assert (page.targets, page.bytes) == (len(entries), sum(map(size_of, entries)))
+            every = [one.entry() for one, _ in sorted(tx.packages.every(), key=lambda row: row[0].id)]
+            assert tx.shelves.every() == every
+            assert tx.shelves.total() == (len(every), sum(map(size_of, every)))
 
 
 @pytest.fixture

@@ -66,6 +66,8 @@ def test_nginx_alone_serves_what_was_published_before_and_after_growth(judge, tm
         assert device.follow(*first) == first
         later = put(server, "app-3", "new-1", "app-4")
         caught_up(server, front)
+        for dialect in ("repo", "tuf"):  # what other repositories carry comes from the server
+            assert http(front, "GET", f"/{dialect}/feed/targets.json", token=None).status == 200
         server.stop()
         assert device.follow(*first, *later, "none-1") == first | later
         fresh = client(judge, front, tmp_path / "fresh")

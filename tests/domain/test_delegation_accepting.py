@@ -16,12 +16,14 @@ from tuf.api.metadata import Delegations, Metadata, Targets
 
 from builders import NOW
 from judges.uptane_canonical import canonical
+from judges.uptane_errors import Malformed
 from judges.uptane_keys import read_keys, trust_of
 from judges.uptane_roles import read_role
+from judges.uptane_targets import read_targets
 from otarium.domain.delegating import delegations
 from otarium.domain.delegation import HIGHEST_VERSION, Accepted, Delegation, SourceFile, accept
 from otarium.domain.delegation import TARGETS as MOST_TARGETS
-from otarium.domain.errors import SourceRefused, SourceRolledBack
+from otarium.domain.errors import SourceOutOfBounds, SourceRefused, SourceRolledBack
 from otarium.domain.external import LeftOut
 from otarium.domain.packages import TargetFormat
 from otarium.domain.roles import Dialect
@@ -63,6 +65,7 @@ def judge(accepted: Accepted, delegation: Delegation) -> None:
         trust = trust_of(stated["roles"][0], read_keys(stated["keys"], "ours"), "ours")
         role = read_role(accepted.raw, "theirs", "Targets", trust, strict=False)
         role.check_fresh(when(NOW))
+        read_targets(role.signed, role.what)
         assert hashlib.sha256(role.canonical).hexdigest() == file.listed_sha256
     else:
         theirs = Metadata.from_bytes(accepted.raw)
@@ -123,7 +126,8 @@ def test_signatures_by_unknown_keys_are_passed_over(dialect: Dialect) -> None:
 def test_a_useless_signature_by_a_trusted_key_is_made_up_for_by_the_others(dialect: Dialect) -> None:
     one = publisher(keys=3, threshold=2)
     document = json.loads(signed_in(dialect, one, ONE))
-    document["signatures"][1]["sig"] = "no signature, and no known encoding either"
+    in_no_encoding = "no signature, and no known encoding either"
+    document["signatures"][1]["sig"] = in_no_encoding if dialect is Dialect.TUF else "AAAA"
     assert taken(json.dumps(document).encode(), trusted(one)).packages
 
 
@@ -244,21 +248,40 @@ anything = st.recursive(
 times = st.datetimes().map(lambda moment: moment.isoformat() + "Z") | st.text(
     "0123456789-:TWZ+.", max_size=32
 )
+lengthy = st.sampled_from(["", "x" * 64, "x" * 65, "x" * 200, "x" * 201, "\u00e9" * 100, "\u00e9" * 101])
+ecus = st.fixed_dictionaries({"hardwareId": anything | lengthy})
+several = st.lists(scalars | lengthy, max_size=4) | st.dictionaries(
+    lengthy, scalars | lengthy | ecus, max_size=3
+)
 customs = anything | st.fixed_dictionaries(
     {},
     optional={
-        member: anything | times
-        for member in ("name", "version", "hardwareIds", "targetFormat", "createdAt", "updatedAt")
+        member: anything | times for member in ("name", "version", "targetFormat", "createdAt", "updatedAt")
     }
+    | {member: anything | several for member in ("hardwareIds", "ecuIdentifiers")}
     | {"uri": anything | st.text("htps:/@[]%:#?é 1", max_size=20).map("https://".__add__)},
 )
 
 
+def is_readable(targets: Any) -> bool:
+    try:
+        read_targets({"targets": targets}, "theirs")
+    except Malformed:
+        return False
+    return True
+
+
 @given(customs, st.sampled_from(Dialect), st.integers(0, 2**53 - 1))
-def test_no_custom_of_any_shape_stops_a_file(custom: Any, dialect: Dialect, length: int) -> None:
+def test_no_custom_of_any_shape_stops_a_file_that_devices_can_read(
+    custom: Any, dialect: Dialect, length: int
+) -> None:
     targets = target("tdx/os-1.0")
     targets["tdx/os-1.0"] |= {"custom": custom, "length": length}
     one = publisher()
+    if dialect is Dialect.UPTANE and not is_readable(targets):
+        with pytest.raises(SourceOutOfBounds, match=r"'tdx/os-1\.0' with a custom.*publisher must mend"):
+            accept(one.uptane(targets), trusted(one), {}, NOW, NOW)
+        return
     accepted = taken(signed_in(dialect, one, targets), trusted(one))
     [package] = accepted.packages
     assert package.id == "tdx/os-1.0" and package.name

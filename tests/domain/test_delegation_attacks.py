@@ -175,6 +175,50 @@ def test_a_method_that_devices_do_not_know_spoils_the_file_even_by_an_unknown_ke
     refused(json.dumps(document).encode(), errors.SourceUnsigned, "method")
 
 
+@family(blank_text="a value", hexadecimal_marks="0x00!", short="ab", padded_twice="====")
+def test_a_signature_by_a_trusted_key_that_is_no_base64_is_refused_beside_good_ones(case: str) -> None:
+    one = Publisher("tdx", keys=2, now=lambda: NOW)
+    document = json.loads(one.uptane(ONE))
+    document["signatures"][1]["sig"] = case
+    refused(canonical(document), errors.SourceUnsigned, "not base64", trusted(one))
+    document["signatures"][1]["keyid"] = "unknown"
+    accept(canonical(document), trusted(one), {}, NOW, NOW)
+
+
+def test_a_signature_in_hexadecimal_with_blanks_counts_for_nobody() -> None:
+    document = json.loads(TDX.tuf(ONE))
+    value = document["signatures"][0]["sig"]
+    document["signatures"][0]["sig"] = f"{value[:2]} {value[2:]}"
+    refused(json.dumps(document).encode(), errors.SourceUnsigned, "signed by 0 of")
+
+
+UNREADABLE = {
+    "text": "x",
+    "list": [],
+    "number": 5,
+    "format is a list": {"targetFormat": ["BINARY"]},
+    "uri is an object": {"uri": {}},
+    "a list among hardware ids": {"hardwareIds": ["hw", ["hw"]]},
+    "an object among hardware ids by name": {"hardwareIds": {"a": {}}},
+    "a long hardware id": {"hardwareIds": ["\u00e9" * 101]},
+    "an ECU that is text": {"ecuIdentifiers": {"a": "x"}},
+    "an ECU without a serial": {"ecuIdentifiers": {"": {}}},
+    "an ECU with a list": {"ecuIdentifiers": [{"hardwareId": []}]},
+}
+
+
+@pytest.mark.parametrize("custom", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_package_at_which_devices_would_stop_reading_is_named(custom: Any) -> None:
+    targets = target("tdx/good-1") | target("tdx/odd-1")
+    targets["tdx/odd-1"]["custom"] = custom
+    refused(TDX.uptane(targets), errors.SourceOutOfBounds, "'tdx/odd-1' with a custom.*Uptane devices")
+    assert len(accept(TDX.tuf(targets), trusted(TDX), {}, NOW, NOW).packages) == 2
+
+
+def test_a_correlation_id_that_is_no_text_is_refused() -> None:
+    refused(TDX.uptane(ONE, custom={"correlationId": []}), errors.SourceUnreadable, "correlationId")
+
+
 @both
 @family(none=0, too_many=33)
 def test_a_number_of_signatures_out_of_bounds_is_refused(dialect: Dialect, case: int) -> None:

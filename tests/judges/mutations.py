@@ -199,6 +199,31 @@ REFUSED = {
     ),
 }
 
+CUSTOM = ("targets", "my-app-1.0.0", "custom")
+UNREADABLE = {
+    "a custom that is text": ("Malformed", set_in("targets", *CUSTOM, value="x")),
+    "a custom that is a list": ("Malformed", set_in("tdx-nightly", "targets", "x", value={"custom": []})),
+    "a list for a format": ("Malformed", set_in("targets", *CUSTOM, "targetFormat", value=["BINARY"])),
+    "an object for a URI": ("Malformed", set_in("targets", *CUSTOM, "uri", value={})),
+    "a list for a hardware id": ("Malformed", set_in("targets", *CUSTOM, "hardwareIds", value=[[]])),
+    "a hardware id of 202 bytes": (
+        "Malformed",
+        set_in("targets", *CUSTOM, "hardwareIds", value=["docker-compose", "\u00e9" * 101]),
+    ),
+    "an ECU that is text": ("Malformed", set_in("targets", *CUSTOM, "ecuIdentifiers", value={"a": "x"})),
+    "an ECU without a serial": ("Malformed", set_in("targets", *CUSTOM, "ecuIdentifiers", value={"": {}})),
+    "a list for a hash": ("Malformed", set_in("tdx-nightly", "targets", "x", value={"hashes": {"md5": []}})),
+    "a length below zero": ("Malformed", set_in("tdx-nightly", "targets", "x", value={"length": -1})),
+    "a target that is text": ("Malformed", set_in("tdx-nightly", "targets", "x", value="x")),
+    "a correlation id that is a list": (
+        "Malformed",
+        set_in("targets", "custom", value={"correlationId": []}),
+    ),
+    "a signature that is no base64": ("Malformed", sign_with("targets", sig="no base64!")),
+}
+"""A device asks for text, or for members, what has none."""
+REFUSED |= UNREADABLE
+
 ONLY_STRICT = {
     "a pretty-printed file": (
         "NotCanonical",
@@ -243,6 +268,15 @@ ONLY_STRICT = {
 
 HARMLESS = {
     "nothing": lambda forge: None,
+    "odd values that have a text": lambda forge: (
+        set_in("targets", *CUSTOM, "uri", value=None)(forge),
+        set_in("targets", *CUSTOM, "targetFormat", value=True)(forge),
+        set_in("targets", *CUSTOM, "ecuIdentifiers", value="x")(forge),
+        set_in("targets", *CUSTOM, "version", value=[{}])(forge),
+        set_in("targets", *CUSTOM, "hardwareIds", value=["docker-compose", 5, None, ""])(forge),
+        set_in("targets", "targets", "odd", value={"custom": None, "length": 1, "hashes": {}})(forge),
+        set_in("targets", "custom", value="x")(forge),
+    ),
     "root of any case": set_in("root", "_type", value="ROOT"),
     "more members in the signed part": set_in("targets", "x-more", value={"spec_version": "1.0.31"}),
     "a method that does not fit the key": sign_with("targets", method="RSASSA-PSS-SHA256"),

@@ -35,6 +35,7 @@ from judges.uptane_roles import (
     read_role,
     root_trust,
 )
+from judges.uptane_targets import read_targets
 from judges.uptane_transport import Fetch, HttpFetch, Response
 
 SMALL, LARGE = 64 * 1024, 8 * 1024 * 1024  # root, timestamp, snapshot without length; targets and delegations
@@ -159,6 +160,7 @@ class UptaneDevice:
             found = self._read_top(raw, "targets")
             self._check_promise(found, raw, line, hashes_required=self.strict)
             self._check_not_older(found, stored, noticed="hashes" not in line)
+            read_targets(found.signed, found.what)
             _check_delegations(found)
             self.targets = found
         self.targets.check_fresh(self.now())
@@ -195,6 +197,7 @@ class UptaneDevice:
             owed = self.strict and not name.startswith("p-")
             self._check_promise(found, raw, line, hashes_required=owed)
             self._check_not_older(found, stored, noticed=True)
+            read_targets(found.signed, found.what)
             _check_delegations(found)
             self.delegated[name] = stored = found
         stored.check_fresh(self.now())

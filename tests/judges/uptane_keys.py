@@ -22,6 +22,7 @@ from judges.uptane_errors import BadSignatures, Malformed
 Verify = Callable[[bytes, bytes], None]
 _METHODS = {"ed25519", "rsassa-pss", "rsassa-pss-sha256"}
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_BASE64_CHARACTERS = re.compile(r"[A-Za-z0-9+/=\s]*", re.ASCII)
 _ED25519_PUBLIC = re.compile(r"[0-9a-fA-F]{64}")
 _RSA_SIZES = {2048, 3072, 4096}
 _MAX_THRESHOLD = 1000
@@ -110,6 +111,8 @@ def _read_signatures(entries: Any, what: str) -> dict[str, str]:
 
 
 def _verifies(verify: Verify, sig: str, data: bytes) -> bool:
+    if not _BASE64_CHARACTERS.fullmatch(sig):
+        raise Malformed(f"a signature with other characters than base64: {sig[:40]!r}")
     if not _BASE64.fullmatch(sig) or len(sig) % 4:
         return False
     try:

@@ -22,7 +22,7 @@ DASHBOARD = json.loads((DEPLOY / "grafana/otarium.json").read_text())
 RULES = yaml.safe_load((DEPLOY / "prometheus/otarium.rules.yml").read_text())
 ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
 MANIFESTS = sorted((DEPLOY / "kubernetes").rglob("*.yaml"))
-JOBS = {"renewal", "leave-tuf", "source-refresh", "checkpoint", "sweep", "staging", "orphans"}
+JOBS = {"renewal", "leave-tuf", "feed", "source-refresh", "checkpoint", "sweep", "staging", "orphans"}
 GROUPS = (
     settings.StorageSettings,
     settings.HttpSettings,

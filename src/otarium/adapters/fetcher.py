@@ -23,6 +23,7 @@ from otarium.domain.errors import Broken, SourceUnreachable
 from otarium.services.ports_sources import Fetched, FetchRequest
 
 REDIRECTS = 3
+PORTS = frozenset({443, 8443})
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _VALIDATOR = re.compile(r"[\x20-\x7e]{1,1024}")
 _LATER = "It is tried again later."
@@ -35,7 +36,7 @@ class GuardedFetcher:
         self,
         *,
         ca_file: Path | None = None,
-        ports: frozenset[int] = frozenset({443, 8443}),
+        ports: frozenset[int] = PORTS,
         limit: int = FILE_BYTES,
         connect_seconds: float = 5.0,
         first_byte_seconds: float = 10.0,

@@ -91,7 +91,8 @@ class Guard:
         if place.port not in self.ports and not insecure:
             raise SourceUnreachable(
                 f"{what} to {place.host} has the port {place.port}; sources use "
-                f"{', '.join(map(str, sorted(self.ports)))}. Allow it for this source with insecure."
+                f"{', '.join(map(str, sorted(self.ports)))}. "
+                "Add it to OTARIUM_SOURCE_PORTS, or allow it for this source with insecure."
             )
         return place
 
@@ -117,7 +118,7 @@ class Guard:
             if not (insecure or is_public(address) or any(address in network for network in self.allowed)):
                 raise SourceUnreachable(
                     f"{host} has the address {address}, which is not public. "
-                    "Allow its network for sources, or allow it for this source with insecure."
+                    "Add its network to OTARIUM_SOURCE_NETWORKS, or allow it for this source with insecure."
                 )
         return [str(address) for address in found]
 

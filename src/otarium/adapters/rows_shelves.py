@@ -57,6 +57,8 @@ _BELOW = Quick(
     )
     .limit(1)
 )
+_EVERY = Quick(select(*ENTRY).where(_OWN).order_by(_P.c.package_id))
+_TOTAL = Quick(select(func.sum(_S.c.targets), func.sum(_S.c.bytes)))
 _HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
 _MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
 _SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
@@ -120,6 +122,13 @@ class ShelfRows:
 
     def entries(self, role: str) -> Sequence[Entry]:
         return [entry_of(*row) for row in _ENTRIES.rows(self._connection, shelf=role)]
+
+    def every(self) -> Sequence[Entry]:
+        return [entry_of(*row) for row in _EVERY.rows(self._connection)]
+
+    def total(self) -> tuple[int, int]:
+        [[targets, size]] = _TOTAL.rows(self._connection)
+        return int(targets), int(size)
 
     def delegated(self) -> Sequence[Shelf]:
         return [Shelf(*row) for row in self._connection.execute(select(*_SHELF).where(_DELEGATED))]

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, i
 from otarium.adapters import tables
 from otarium.adapters.quick import Quick
 from otarium.domain.errors import Broken
+from otarium.domain.feed import FEED
 from otarium.domain.names import OWN_SOURCE, Sha256
 from otarium.domain.release import Counters, Release
 from otarium.domain.roles import ROLE_NAMES, TARGETS, RoleFile, SignedRole
@@ -21,14 +22,20 @@ _ADD_BLOB = insert(_B)
 _COUNTERS = Quick(select(_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp))
 _KEPT_BYTES = Quick(select(_R.c.kept_bytes))
 _SIZES = (_F.c.role, _F.c.version, _F.c.surplus_at, _F.c.uptane_length, _F.c.tuf_length)
-_NEWEST = _F.alias("newest")
+_KEPT = _F.alias("kept")
 _NEWEST_SURPLUS = (
-    select(_NEWEST.c.version)
-    .where(_NEWEST.c.role == bindparam("of"), _NEWEST.c.surplus_at.is_(None))
-    .order_by(_NEWEST.c.version.desc())
+    select(_KEPT.c.version)
+    .where(_KEPT.c.role == bindparam("of"), _KEPT.c.surplus_at.is_(None))
+    .order_by(_KEPT.c.version.desc())
     .limit(1)
     .offset(bindparam("kept"))
     .scalar_subquery()
+)
+_NEWEST = Quick(
+    select(_F.c.version, _F.c.signed_at)
+    .where(_F.c.role == bindparam("role"), _F.c.surplus_at.is_(None))
+    .order_by(_F.c.version.desc())
+    .limit(1)
 )
 _MARK_SURPLUS = Quick(
     update(_F)
@@ -65,9 +72,11 @@ class RoleRows:
     def save(self, release: Release, previous: Release | None, keep: int) -> None:
         known = {(file.role, file.version) for file in previous.files()} if previous else set()
         new = [file for file in release.files() if (file.role, file.version) not in known]
+        new += [release.feed] if release.feed else []
         self._connection.execute(insert(_F), [_file_values(file) for file in new])
         now = release.timestamp.signed_at
-        surplus = sum(self._replace(file.role, keep, now) for file in new if file.role != "root")
+        ageing = [file.role for file in new if file.role != "root"]
+        surplus = sum(self._replace(role, *((0, 0) if role == FEED else (keep, now))) for role in ageing)
         counters = release.counters
         self._connection.execute(
             update(_R).values(
@@ -88,6 +97,11 @@ class RoleRows:
         statement = select(_F).where(_F.c.role == role, _F.c.version == version, _F.c.kept)
         row = self._connection.execute(statement).first()
         return _file(row) if row else None
+
+    def newest(self, role: str) -> tuple[int, int] | None:
+        for version, signed_at in _NEWEST.rows(self._connection, role=role):
+            return version, signed_at
+        return None
 
     def roots(self) -> Sequence[RoleFile]:
         statement = select(_F).where(_F.c.role == "root").order_by(_F.c.version)

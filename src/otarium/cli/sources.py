@@ -236,6 +236,7 @@ def source_bundle(
 ) -> None:
     """Print the bundle by which another repository trusts this one's own packages, live."""
     with told():
+        from otarium.services.feed import Feed
         from otarium.services.source_documents import own_bundle
 
         repository = opened(data_dir, master_key_file)
@@ -244,7 +245,8 @@ def source_bundle(
         base_url = public_url.rstrip("/") if public_url else _served_at(repository)
         if not base_url.startswith("https://"):
             warn(f"others will look for {base_url}: give --public-url with what they call this server")
-        document = own_bundle(metadata, base_url, SourceName.parse(name), path or ())
+        feed = Feed(repository.catalog, metadata)
+        document = own_bundle(metadata, feed, base_url, SourceName.parse(name), path or ())
     typer.echo(json.dumps(document, indent=2))
 
 

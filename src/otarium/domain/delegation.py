@@ -27,6 +27,7 @@ from otarium.domain.external import LeftOut, external_package
 from otarium.domain.names import SourceName
 from otarium.domain.packages import Package, timestamp
 from otarium.domain.publishers import PublisherKey, parse_key, signatures_of
+from otarium.domain.readable import obstacle
 from otarium.domain.roles import MAX_VERSION, Dialect
 
 FILE_BYTES = 8 * 1024 * 1024
@@ -108,6 +109,8 @@ def accept(
         )
     expires = _check_expiry(signed, delegation.name, now)
     targets = _check_targets(signed, delegation)
+    if dialect is Dialect.UPTANE:
+        _check_readable(signed, targets, delegation.name)
     packages, left_out = [], []
     for name, target in targets.items():
         package = external_package(delegation.name, name, target, now)
@@ -150,7 +153,14 @@ def _check_signatures(document: Mapping[str, Any], dialect: Dialect, delegation:
     good = set()
     for key_id, value in signatures_of(document["signatures"], dialect, delegation.name):
         key = delegation.keys.get(key_id)
-        if key is not None and key.usable_in(dialect) and key.verifies(value, payload):
+        if key is None or not key.usable_in(dialect):
+            continue
+        if value is None and dialect is Dialect.UPTANE:
+            # aktualizr looks at signatures of keys that it knows alone, and there stops at what is no base64.
+            raise SourceUnsigned(
+                f"The file of {delegation.name} has a signature by {key_id[:80]!a} that is not base64."
+            )
+        if value is not None and key.verifies(value, payload):
             good.add(key.material)
     if len(good) < delegation.threshold:
         raise SourceUnsigned(
@@ -218,6 +228,21 @@ def _check_targets(signed: Mapping[str, Any], delegation: Delegation) -> Mapping
         if not _is_target(stated):
             raise SourceOutOfBounds(f"{name} lists {target[:120]!a} without a length or without hashes.")
     return targets
+
+
+def _check_readable(signed: Mapping[str, Any], targets: Mapping[str, Any], name: SourceName) -> None:
+    """One target that aktualizr cannot read would take the whole list from devices."""
+    custom = signed.get("custom")
+    if isinstance(custom, dict) and isinstance(custom.get("correlationId"), dict | list):
+        raise SourceUnreadable(f"The file of {name} has a custom.correlationId that is no text.")
+    for target, stated in targets.items():
+        found = obstacle(stated.get("custom"))
+        if found is not None:
+            raise SourceOutOfBounds(
+                f"{name} lists {target[:120]!a} with {found}, at which Uptane devices would stop reading the "
+                "whole list; its publisher must mend it.",
+                cause=[target],
+            )
 
 
 def _is_harmless(nested: object) -> bool:

@@ -18,7 +18,8 @@ from otarium.domain.errors import Invalid
 NAME_CHARACTERS = 128
 VERSION_CHARACTERS = 64
 PACKAGE_ID_BYTES = 253
-HARDWARE_ID_CHARACTERS = 200
+HARDWARE_ID_BYTES = 200
+"""aktualizr stops reading a whole file at a longer one."""
 HARDWARE_IDS = 64
 
 _REFUSED_CATEGORIES = {
@@ -119,7 +120,7 @@ class PackageId(str):
 
 
 class HardwareId(str):
-    """The hardware an image is built for, for example `docker-compose`; 1-200 characters."""
+    """The hardware an image is built for, for example `docker-compose`; 1-200 bytes of UTF-8."""
 
     __slots__ = ()
 
@@ -130,8 +131,9 @@ class HardwareId(str):
         _check_text("The hardware id", text)
         if not text:
             raise _refuse("The hardware id", text, "it is empty; leave the parameter out instead")
-        if len(text) > HARDWARE_ID_CHARACTERS:
-            rule = f"it has {len(text)} characters, at most {HARDWARE_ID_CHARACTERS} are allowed"
+        size = len(text.encode())
+        if size > HARDWARE_ID_BYTES:
+            rule = f"it has {size} bytes of UTF-8, at most {HARDWARE_ID_BYTES} are allowed"
             raise _refuse("The hardware id", text, rule)
         return cls(text)
 

@@ -163,8 +163,9 @@ def key_ids(stated: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(hashlib.sha256(text).hexdigest() for text in texts))
 
 
-def signatures_of(listed: list[Any], dialect: Dialect, name: str) -> Iterator[tuple[str, bytes]]:
-    """(key id, value) of each signature. Raises SourceUnsigned for what a device would refuse whole."""
+def signatures_of(listed: list[Any], dialect: Dialect, name: str) -> Iterator[tuple[str, bytes | None]]:
+    """(key id, value) of each signature; None for one that cannot be decoded, which verifies nothing. Raises
+    SourceUnsigned for what a device would refuse whole."""
     if not 1 <= len(listed) <= SIGNATURES:
         raise SourceUnsigned(f"The file of {name} has {len(listed)} signatures, 1-{SIGNATURES} are taken.")
     seen = set()
@@ -183,9 +184,10 @@ def signatures_of(listed: list[Any], dialect: Dialect, name: str) -> Iterator[tu
         yield key_id, _decoded(one["sig"], dialect)
 
 
-def _decoded(text: str, dialect: Dialect) -> bytes:
-    """What cannot be decoded verifies nothing; other signatures of the file may still be enough."""
+def _decoded(text: str, dialect: Dialect) -> bytes | None:
     try:
-        return base64.b64decode(text, validate=True) if dialect is Dialect.UPTANE else bytes.fromhex(text)
+        if dialect is Dialect.UPTANE:
+            return base64.b64decode(text, validate=True)
+        return bytes.fromhex(text) if text.isalnum() else None  # blanks end it for tuf-js
     except (binascii.Error, ValueError):
-        return b""
+        return None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from otarium.domain import roles
+from otarium.domain.feed import FEED
 from otarium.domain.keys import PublicKey, Sign
 from otarium.domain.packages import Entry
 from otarium.domain.roles import TARGETS, Delegations, Dialect, Header, Lines, RoleFile
@@ -63,13 +64,15 @@ class Release:
     shelves: Mapping[str, int] = field(default_factory=dict)
     """The version of every delegated shelf that ever was."""
     signed_shelves: Sequence[RoleFile] = ()
+    feed: RoleFile | None = None
+    """Where it was signed for this release; no other file lists it."""
 
     @property
     def number(self) -> int:
         return self.timestamp.version
 
     def files(self) -> Iterable[RoleFile]:
-        """Those that are here."""
+        """Those that are here and that devices see."""
         yield self.root
         yield self.targets
         yield from self.signed_shelves
@@ -125,14 +128,14 @@ def build(
     delegated: Delegated | None = None,
 ) -> Release:
     """Sign the shelves in `changed`, each with its entries in the order of their ids, then snapshot, then
-    timestamp.
+    timestamp. The feed comes after the shelves: its version says that nothing was signed since.
 
     `counters` is the floor: every new version is above it and above the previous release's.
     """
     delegated = delegated or Delegated()
     counters = replace(counters.at_least(previous.counters) if previous else counters, root=root.version)
     signed = {}
-    for role, entries in sorted(changed.items()):
+    for role, entries in sorted(changed.items(), key=lambda one: (one[0] == FEED, one[0])):
         counters = replace(counters, targets=counters.targets + 1)
         header = Header(role, counters.targets, now, now + lifetimes.targets)
         delegations = delegated.delegations if role == TARGETS else None
@@ -140,19 +143,35 @@ def build(
     targets = signed.pop(TARGETS, previous.targets if previous else None)
     if targets is None:
         raise ValueError("the first release needs the top-level shelf")
+    feed = signed.pop(FEED, None)
     shelves = dict(previous.shelves) if previous else {}
     shelves |= {role: file.version for role, file in signed.items()}
     counters = replace(counters, snapshot=counters.snapshot + 1)
     header = Header("snapshot", counters.snapshot, now, now + lifetimes.snapshot)
     snapshot = roles.snapshot(header, targets, shelves, sign, delegated.lines)
     timestamp, counters = _stamped(snapshot, counters, now, lifetimes, sign)
-    return Release(root, targets, snapshot, timestamp, counters, shelves, tuple(signed.values()))
+    return Release(root, targets, snapshot, timestamp, counters, shelves, tuple(signed.values()), feed)
 
 
 def with_timestamp(release: Release, now: int, lifetimes: Lifetimes, sign: Sign) -> Release:
     """The same release under a new timestamp."""
     timestamp, counters = _stamped(release.snapshot, release.counters, now, lifetimes, sign)
-    return replace(release, timestamp=timestamp, counters=counters, signed_shelves=())
+    return replace(release, timestamp=timestamp, counters=counters, signed_shelves=(), feed=None)
+
+
+def with_feed(
+    release: Release,
+    entries: Sequence[Entry],
+    counters: Counters,
+    now: int,
+    lifetimes: Lifetimes,
+    sign: Sign,
+) -> Release:
+    """The same release for devices, with all packages in one more file."""
+    counters = counters.at_least(release.counters)
+    counters = replace(counters, targets=counters.targets + 1)
+    file = roles.targets(Header(FEED, counters.targets, now, now + lifetimes.targets), entries, sign)
+    return replace(release, counters=counters, signed_shelves=(), feed=file)
 
 
 def _stamped(

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otarium.domain.errors import Broken, Unavailable
 from otarium.domain.release import Release
@@ -113,7 +113,7 @@ class Metadata:
 
     def install(self, release: Release) -> None:
         with self._lock:
-            self._swap(release)
+            self._swap(replace(release, feed=None))
         self._announcements.announce(release.number)
 
     def _swap(self, release: Release) -> None:

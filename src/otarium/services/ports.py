@@ -106,11 +106,16 @@ class Roles(Protocol):
 
     def counters(self) -> Counters: ...
     def save(self, release: Release, previous: Release | None, keep: int) -> None:
-        """The newest `keep` files of a role beside the current one stay whatever `collect` says."""
+        """The newest `keep` files of a role beside the current one stay whatever `collect` says. Of the feed
+        no older one does, since nobody can ask for it."""
         ...
 
     def file(self, role: str, version: int) -> RoleFile | None:
         """None when unknown, or when its bytes were collected."""
+        ...
+
+    def newest(self, role: str) -> tuple[int, int] | None:
+        """(version, when it was signed) of the newest file of a role."""
         ...
 
     def roots(self) -> Sequence[RoleFile]: ...

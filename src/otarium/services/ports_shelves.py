@@ -54,6 +54,14 @@ class Shelves(Protocol):
         """What a page holds, in the order of its ids (code points)."""
         ...
 
+    def every(self) -> Sequence[Entry]:
+        """What all pages hold together, in the order of its ids."""
+        ...
+
+    def total(self) -> tuple[int, int]:
+        """(targets, bytes) on all pages."""
+        ...
+
     def delegated(self) -> Sequence[Shelf]:
         """All pages but targets.json."""
         ...

@@ -19,7 +19,8 @@ from typing import Any, Generic, TypeVar
 from otarium.domain import delegating
 from otarium.domain import release as releases
 from otarium.domain.errors import Refusal, Unavailable
-from otarium.domain.release import Lifetimes, Release
+from otarium.domain.feed import FEED, delegates, has_room
+from otarium.domain.release import Delegated, Lifetimes, Release
 from otarium.domain.roles import TARGETS
 from otarium.domain.shelves import is_shelf
 from otarium.services.metadata import Metadata, Retention
@@ -207,13 +208,24 @@ class Publisher:
             root = current.root
         if current is not None and signs == {"timestamp"}:
             return releases.with_timestamp(current, now, self._lifetimes, sign)
+        if current is not None and signs == {FEED}:
+            entries, counters = tx.shelves.every(), tx.roles.counters()
+            return releases.with_feed(current, entries, counters, now, self._lifetimes, sign)
         changed = {role: tx.shelves.entries(role) for role in signs if is_shelf(role)}
         shelves = self._shelving.delegations(tx, keys) if TARGETS in changed else None
         delegated = delegating.delegated(shelves, tx.sources.every(), now)
+        if FEED in signs or (TARGETS in changed and _needs_feed(tx, current, delegated)):
+            changed[FEED] = tx.shelves.every()
         counters = current.counters if current else tx.roles.counters()
         release = releases.build(current, root, changed, counters, now, self._lifetimes, sign, delegated)
         self._shelving.require_readable(release, current)
         return release
+
+
+def _needs_feed(tx: Transaction, current: Release | None, delegated: Delegated) -> bool:
+    """Whether targets.json was the feed up to now: whoever had it may not meet an older one."""
+    was = current is not None and not delegates(current.targets)
+    return was and any(one.roles for one in delegated.delegations.values()) and has_room(*tx.shelves.total())
 
 
 def _unpublished() -> Unavailable:

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otarium.domain.delegation import SourceFile
-from otarium.domain.errors import Conflict, Invalid
+from otarium.domain.errors import Invalid
+from otarium.domain.feed import FEED_PATH
 from otarium.domain.names import SourceName
 from otarium.domain.packages import timestamp
 from otarium.domain.patterns import parse
-from otarium.domain.roles import Dialect, SignedRole
 from otarium.domain.sources import Fetching, Source, parse_delegation
+from otarium.services.feed import Feed
 from otarium.services.metadata import Metadata
 from otarium.services.sources import NewSource, Shown
 
@@ -22,15 +23,12 @@ ANY_PATHS = tuple("/".join(["*"] * depth) for depth in range(1, 9))
 """Every name: TUF 1.0 clients let no `*` cross a slash."""
 
 
-def own_bundle(metadata: Metadata, base_url: str, name: SourceName, paths: Sequence[str]) -> dict[str, Any]:
-    """Raises Conflict while targets.json delegates: whoever takes it over does not fetch what is nested."""
+def own_bundle(
+    metadata: Metadata, feed: Feed, base_url: str, name: SourceName, paths: Sequence[str]
+) -> dict[str, Any]:
+    """Raises Conflict where the repository is too large for a source."""
+    feed.require_room()
     root = json.loads(metadata.current.root.tuf.raw)["signed"]
-    targets = metadata.current.targets
-    if any(_delegates(targets.in_dialect(dialect)) for dialect in Dialect):
-        raise Conflict(
-            "This repository carries other sources, so its targets.json delegates further and nobody would "
-            "take it over. Publish a list of its packages with `otarium source publish --from-repository`."
-        )
     role = root["roles"]["targets"]
     return {
         "keys": [root["keys"][key_id] for key_id in role["keyids"]],
@@ -41,17 +39,11 @@ def own_bundle(metadata: Metadata, base_url: str, name: SourceName, paths: Seque
             "threshold": role["threshold"],
             "terminating": False,
         },
-        "fetchUrl": f"{base_url}/repo/targets.json",
-        "tufFetchUrl": f"{base_url}/tuf/targets.json",
+        "fetchUrl": f"{base_url}/repo/{FEED_PATH}",
+        "tufFetchUrl": f"{base_url}/tuf/{FEED_PATH}",
         "targetsUrl": f"{base_url}/repo/targets/",
         "friendlyName": f"Packages of {base_url.partition('://')[2]}"[:80],
     }
-
-
-def _delegates(targets: SignedRole) -> bool:
-    """Where there are delegations, they come first in the canonical order of members."""
-    signed = targets.raw.partition(b'"signed":{')[2]
-    return b'"delegations":{' in signed[:100]
 
 
 MEMBER_OF = {

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from otarium.domain.delegation import accept
 from otarium.domain.errors import Broken, SourceRefused
+from otarium.domain.feed import FEED, delegates
 from otarium.domain.names import PackageId, Sha256
 from otarium.domain.packages import Entry, Package, timestamp
 from otarium.domain.release import Release
@@ -81,6 +82,7 @@ class Verification:
                 self._check_chains(tx, release)
                 self._check_sources(tx, release)
                 self._check_shelves(tx, release)
+                self._check_feed(tx, release)
             rows = self._check_rows(tx)
             self._check_searching(tx)
             known = {row.sha256: row for row in tx.blobs.every()}
@@ -169,7 +171,20 @@ class Verification:
             if stated and file.expires <= self._clock.now():
                 self._report.warnings.append(_expired(file))
 
-    def _check_page(self, file: RoleFile, entries: Sequence[Entry]) -> None:
+    def _check_feed(self, tx: Transaction, release: Release) -> None:
+        """I4, I5: all packages in one file that delegates to nothing. It may be a moment behind."""
+        newest = tx.roles.newest(FEED)
+        if newest is None or not delegates(release.targets):
+            return
+        file = tx.roles.file(FEED, newest[0])
+        if file is None or delegates(file):
+            self._report.broken.append(f"I4 the feed, version {newest[0]}, is missing or delegates")
+        else:
+            is_newest = file.version == release.counters.targets
+            self._check_page(file, tx.shelves.every() if is_newest else None)
+
+    def _check_page(self, file: RoleFile, entries: Sequence[Entry] | None) -> None:
+        """`entries` is None where the file may list others."""
         for dialect, trust in self._trusted.items():
             raw = file.in_dialect(dialect).raw
             try:
@@ -178,6 +193,8 @@ class Verification:
                     raise Untrusted(f"{file.role} version {file.version} says {verified.version}")
             except Untrusted as error:
                 self._report.broken.append(f"I4 /{dialect}: {error}")
+            if entries is None:
+                continue
             forms = [entry.uptane if dialect is Dialect.UPTANE else entry.tuf for entry in entries]
             if b'"targets":{' + b",".join(forms) + b"}" not in raw:
                 self._report.broken.append(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from otarium.services.clients import Clients
 from otarium.services.downloads import Downloads
+from otarium.services.feed import Feed
 from otarium.services.health import Health
 from otarium.services.inventory import Contents, Inventory
 from otarium.services.metadata import Metadata
@@ -40,6 +41,7 @@ class Web:
     now: Callable[[], int]
     source_spelling: str
     source_files: SourceFiles
+    feed: Feed
     clients: Clients
     blobs: BlobStore
     views: Views

@@ -14,6 +14,7 @@ from typing import Any
 
 from otarium.domain.access import Scope
 from otarium.domain.errors import Invalid, NotFound
+from otarium.domain.feed import FEED_PATH
 from otarium.domain.names import Sha256, SourceName
 from otarium.domain.packages import Content
 from otarium.domain.roles import ROLE_NAMES, Dialect
@@ -76,7 +77,10 @@ class DeviceApp:
             await self._refresh()
         match = _ROLE_FILE.fullmatch(name.removeprefix("delegations/"))
         reply = None
-        if match is not None and _is_place(match, name.startswith("delegations/"), dialect):
+        if name == FEED_PATH:
+            file = await self._web.reading(self._web.feed.file)
+            reply = self._replies.plain(file.in_dialect(dialect), file.signed_at)
+        elif match is not None and _is_place(match, name.startswith("delegations/"), dialect):
             is_own = match["role"] in ROLE_NAMES or is_shelf(match["role"])
             reply = await (self._own if is_own else self._source)(scope, dialect, match)
         if reply is None:

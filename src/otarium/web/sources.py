@@ -83,7 +83,7 @@ async def get_bundle(request: HttpRequest, reader: Actor, web: Web) -> Response[
     """What another repository adds to trust this one's own packages."""
     query = wire.query(request.scope["query_string"], wire_sources.BundleQuery)
     name = SourceName.parse(query.name)
-    return json_answer(await web.reading(own_bundle, web.metadata, web.base_url, name, query.path))
+    return json_answer(await web.reading(own_bundle, web.metadata, web.feed, web.base_url, name, query.path))
 
 
 SOURCES_API = [
