@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from otarium.domain import patterns
 from otarium.domain.delegation import KEYS, PATTERNS, Delegation, SourceFile
-from otarium.domain.errors import Invalid, SourceUnreachable
+from otarium.domain.errors import Invalid, SourceRefused, SourceUnreachable
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import SourceName
 from otarium.domain.packages import parse_uri
@@ -61,8 +61,13 @@ class Fetching:
     """Plain http, private addresses and any port are allowed."""
     redirects: bool = False
     vouch: bool = False
-    """Sign an Uptane-only list for clients of /tuf with a key of this repository."""
+    """Without tuf_uri: sign an Uptane-only list for clients of /tuf with a key of this repository."""
     enabled: bool = True
+
+    @property
+    def vouches(self) -> bool:
+        """Where the publisher has a list for clients of /tuf itself, nothing is signed in its place."""
+        return self.vouch and self.tuf_uri is None
 
     def __post_init__(self) -> None:
         for uri in (self.uri, self.tuf_uri, self.targets_uri):
@@ -163,6 +168,19 @@ class Source:
         leaves_tuf = LEAVES_TUF_SECONDS if self.live(Dialect.TUF) else 0
         soon = self.expires - now <= max(min(EXPIRING_SECONDS, life // 4), leaves_tuf)
         return SourceState.EXPIRING if soon else SourceState.FRESH
+
+    def after(self, refusal: SourceRefused | None, now: int, jitter: float) -> "Source":
+        """How it fares after an attempt to refresh it, and when the next one is due."""
+        failures = 0 if refusal is None else self.failures + 1
+        problem = None
+        if refusal is not None:
+            same = self.problem is not None and self.problem.code == refusal.code
+            since = self.problem.since if self.problem is not None and same else now
+            problem = Problem(refusal.code, refusal.message, since)
+        next_refresh = self.next_after(now, failures, jitter)
+        return replace(
+            self, attempts=self.attempts + 1, failures=failures, problem=problem, next_refresh=next_refresh
+        )
 
     def next_after(self, now: int, failures: int, jitter: float) -> int:
         """When to refresh next: by schedule, sooner as expiry nears, backing off after failures.

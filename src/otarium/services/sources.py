@@ -134,7 +134,7 @@ class Sources:
             tx.sources.unlist_packages(source.name)
         elif source.active and not before.active and accepted is not None:
             tx.sources.list_packages(accepted)
-        if accepted is not None and source.fetching.vouch and not before.fetching.vouch:
+        if accepted is not None and source.fetching.vouches and not before.fetching.vouches:
             source = self.vouch(tx, source, accepted, now)
         return Outcome(source, signs=renewal(before, source, now))
 
