@@ -51,7 +51,7 @@ def changes(settings: Settings) -> Changes:
     storage = settings.storage
     if storage.database_url is None:
         return SqliteChanges(storage.database)
-    from otarium.adapters.catalog_postgres import PostgresChanges
+    from otarium.adapters.changes_postgres import PostgresChanges
 
     return PostgresChanges(storage.catalog_url)
 

@@ -5,7 +5,7 @@ import threading
 
 import psycopg
 
-from otarium.adapters.catalog_postgres import conninfo
+from otarium.adapters.connections import conninfo
 from otarium.domain.errors import Unavailable
 
 LEASE_SECONDS = 30.0
@@ -42,7 +42,7 @@ class PostgresLeases:
         with self._lock:
             try:
                 if self._connection is None or self._connection.closed:
-                    self._connection = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=5)
+                    self._connection = psycopg.connect(self._conninfo, autocommit=True)
                 return self._connection.execute(statement, values)
             except psycopg.Error as error:
                 if self._connection is not None:
