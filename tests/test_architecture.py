@@ -91,7 +91,7 @@ def test_the_client_and_the_server_share_no_code() -> None:
 
 def test_only_the_clock_and_the_bootstrap_read_the_time() -> None:
     """Services take a Clock; what measures durations or file ages is named here."""
-    measuring = {"metadata.py", "offloading.py", "publishing.py", "renewal.py", "watching.py"}
+    measuring = {"leases.py", "metadata.py", "offloading.py", "publishing.py", "renewal.py", "watching.py"}
     for path in (OTARIUM / "services").glob("*.py"):
         if path.name not in measuring:
             assert "time" not in imports(path), path.name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
 from otarium.adapters.locks import FileLeases, FileLocks
-from otarium.services.leases import Leases
+from otarium.services.leases import LEASE_SECONDS, Leases
 from otarium.services.ports import Changes
 from otarium.services.ports_sources import SourceLocks
 from otarium.settings import Settings
@@ -51,7 +51,7 @@ def changes(settings: Settings) -> Changes:
     storage = settings.storage
     if storage.database_url is None:
         return SqliteChanges(storage.database)
-    from otarium.adapters.catalog_postgres import PostgresChanges
+    from otarium.adapters.changes_postgres import PostgresChanges
 
     return PostgresChanges(storage.catalog_url)
 
@@ -71,7 +71,7 @@ def leases(settings: Settings) -> Leases:
         return FileLeases(storage.data_dir / "leases")
     from otarium.adapters.leases_postgres import PostgresLeases
 
-    return PostgresLeases(storage.catalog_url)
+    return PostgresLeases(storage.catalog_url, LEASE_SECONDS)
 
 
 def offload_target(settings: Settings) -> "OffloadTarget | None":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from otarium import backends
 from otarium.services import feed, renewal
-from otarium.services.leases import leased
+from otarium.services.leases import ASK_SECONDS, leased
 from otarium.services.metadata import Metadata
 from otarium.services.offload import Offload
 from otarium.services.offloading import STEP_SECONDS, Offloading
@@ -66,7 +66,10 @@ def _shared(
         ("orphans", ORPHAN_INTERVAL, sweep.orphans),
     ]
     leases = backends.leases(repository.settings)
-    once = [(every, leased(leases, name, watching.job(name, job))) for name, every, job in jobs]
+    once = [
+        (min(every, ASK_SECONDS), leased(leases, name, every, watching.job(name, job)))
+        for name, every, job in jobs
+    ]
     checkpoint = (CHECKPOINT_INTERVAL, watching.job("checkpoint", catalog.checkpoint))
     return renewal.Schedule([*once, checkpoint, (TELLING_INTERVAL, meters.tell_device_requests)])
 

@@ -13,7 +13,8 @@ from otarium.adapters import migrations
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.blobs_objects import ObjectBlobStore
 from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
-from otarium.adapters.catalog_postgres import PostgresCatalog, PostgresChanges
+from otarium.adapters.catalog_postgres import PostgresCatalog
+from otarium.adapters.changes_postgres import PostgresChanges
 from postgresql import Cluster, running_cluster
 
 

@@ -5,31 +5,29 @@ the last one committed. Nobody waits, holds a lock or idles in a transaction for
 a frozen replica stops the others for that long at most.
 """
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import msgspec
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from otarium.adapters.changes_postgres import CHANNEL
+from otarium.adapters.connections import conninfo, watched
 from otarium.adapters.transaction import SqlTransaction
 from otarium.domain.errors import Broken, Invalid, StorageFull, Unavailable
 from otarium.domain.names import SourceName
 from otarium.services.ports import Transaction
 
-log = logging.getLogger(__name__)
-
 BUSY_SECONDS = 5
 IDLE_SECONDS = 10
-CHANNEL = "otarium"
-POLL_SECONDS = 0.5
 _SPARE_CONNECTIONS = 2
+_HOLDERS_KEEPALIVE = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
+"""Else the server would notice after hours that a holder's machine is gone."""
 _LOST = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -99,57 +97,6 @@ class PostgresCatalog:
         """PostgreSQL does that by itself."""
 
 
-class PostgresChanges:
-    """A number that rises when another process may have committed: on NOTIFY, and when a poll sees it."""
-
-    def __init__(self, url: str) -> None:
-        self._conninfo = conninfo(url)
-        self._version = 0
-        self._alive = False
-        self._lock = threading.Lock()
-        self._started = False
-
-    def version(self) -> int:
-        """Costs nothing: a thread listens. Raises Unavailable while the database is away."""
-        with self._lock:
-            if not self._started:
-                self._started = True
-                self._look()
-                threading.Thread(target=self._listen, name="changes", daemon=True).start()
-        if not self._alive:
-            raise Unavailable("The catalog cannot be read.", retry_after=5)
-        return self._version
-
-    def _look(self) -> None:
-        with suppress(psycopg.Error), psycopg.connect(self._conninfo, autocommit=True) as connection:
-            self._poll(connection, None)
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                with psycopg.connect(self._conninfo, autocommit=True) as connection:
-                    connection.execute(f"LISTEN {CHANNEL}")
-                    seen: object = None
-                    while True:
-                        seen = self._poll(connection, seen)
-                        for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
-                            self._version += 1
-            except psycopg.Error:
-                if self._alive:
-                    log.warning("the database cannot be reached; devices get what was committed last")
-                self._alive = False
-                threading.Event().wait(POLL_SECONDS)
-
-    def _poll(self, connection: "psycopg.Connection[Any]", seen: object) -> object:
-        """A notification may be lost; the counters are not."""
-        counters = "SELECT revision, root, targets, snapshot, timestamp FROM repository"
-        found = connection.execute(counters).fetchone()
-        if found != seen:
-            self._version += 1
-        self._alive = True
-        return found
-
-
 class PostgresLocks:
     """One holder among all replicas; the server lets go when a holder's connection dies."""
 
@@ -160,6 +107,8 @@ class PostgresLocks:
     def held(self, name: SourceName) -> Iterator[None]:
         try:
             connection = psycopg.connect(self._conninfo, autocommit=True)
+            for setting, seconds in _HOLDERS_KEEPALIVE.items():
+                connection.execute(f"SET {setting} = {seconds}")
             connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"source:{name}",))
         except psycopg.Error as error:
             raise Unavailable("The catalog cannot be reached.", retry_after=5) from error
@@ -171,7 +120,7 @@ class PostgresLocks:
 def start_in_turn(url: str) -> Iterator[None]:
     """Replicas that start together find or make one repository, one after another."""
     try:
-        connection = psycopg.connect(conninfo(url), autocommit=True, connect_timeout=BUSY_SECONDS)
+        connection = psycopg.connect(conninfo(url), autocommit=True)
     except psycopg.OperationalError as error:
         raise Broken(f"the database cannot be reached: {error}") from None
     with connection:
@@ -179,23 +128,18 @@ def start_in_turn(url: str) -> Iterator[None]:
         yield
 
 
-def conninfo(url: str) -> str:
-    """The URL as libpq reads it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def _engine(url: str, connections: int, busy_seconds: float, idle_seconds: float) -> Engine:
     timeouts = {"lock_timeout": busy_seconds, "idle_in_transaction_session_timeout": idle_seconds}
     options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in timeouts.items())
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
+        watched(url, "postgresql+psycopg"),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=busy_seconds,
         pool_pre_ping=True,
         isolation_level="AUTOCOMMIT",
         json_deserializer=msgspec.json.decode,
-        connect_args={"options": options, "connect_timeout": BUSY_SECONDS},
+        connect_args={"options": options},
     )
 
 

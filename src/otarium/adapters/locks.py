@@ -1,9 +1,11 @@
 """Locks between the processes of one machine; the kernel drops them when their holder dies."""
 
 import fcntl
+import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from otarium.domain.names import SourceName
@@ -28,25 +30,67 @@ class FileLocks:
 
 
 class FileLeases:
-    """One file per job, locked for as long as its holder lives."""
+    """One file per job, locked for as long as its holder lives; in that of a job that goes by turns stands
+    the time of the last one."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, now: Callable[[], float] = time.time) -> None:
         self._directory = directory
+        self._now = now
         self._held: dict[str, int] = {}
+        self._turns: set[str] = set()
 
     def holds(self, name: str) -> bool:
+        if name not in self._held:
+            descriptor = self._locked(name)
+            if descriptor is None:
+                return False
+            self._held[name] = descriptor
+        return True
+
+    def turn(self, name: str, seconds: float) -> bool:
+        descriptor = self._locked(name)
+        if descriptor is None:
+            return False
+        try:
+            now, last = self._now(), _time_in(descriptor)
+            if last <= now < last + seconds:
+                return False
+            _put_time(descriptor, str(now))
+        finally:
+            os.close(descriptor)
+        self._turns.add(name)
+        return True
+
+    def give_up(self, name: str) -> None:
         if name in self._held:
-            return True
+            os.close(self._held.pop(name))
+        descriptor = self._locked(name) if name in self._turns else None
+        if descriptor is not None:
+            self._turns.discard(name)
+            _put_time(descriptor, "")
+            os.close(descriptor)
+
+    def _locked(self, name: str) -> int | None:
         self._directory.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(self._directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            return False
-        self._held[name] = descriptor
-        return True
+            return None
+        return descriptor
 
-    def give_up(self, name: str) -> None:
-        if name in self._held:
-            os.close(self._held.pop(name))
+
+def _time_in(descriptor: int) -> float:
+    """Nothing is there before the first turn, and what a power cut left may be no number."""
+    try:
+        return float(os.pread(descriptor, 64, 0))
+    except ValueError:
+        return -math.inf
+
+
+def _put_time(descriptor: int, text: str) -> None:
+    """Where a full disk takes it no more, it is forgotten: the next turn is early, and may make some room."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)

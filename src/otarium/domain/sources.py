@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from otarium.domain import patterns
 from otarium.domain.delegation import KEYS, PATTERNS, Delegation, SourceFile
-from otarium.domain.errors import Invalid, SourceRefused, SourceUnreachable
+from otarium.domain.errors import Invalid, Refusal, SourceUnreachable
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import SourceName
 from otarium.domain.packages import parse_uri
@@ -169,7 +169,7 @@ class Source:
         soon = self.expires - now <= max(min(EXPIRING_SECONDS, life // 4), leaves_tuf)
         return SourceState.EXPIRING if soon else SourceState.FRESH
 
-    def after(self, refusal: SourceRefused | None, now: int, jitter: float) -> "Source":
+    def after(self, refusal: Refusal | None, now: int, jitter: float) -> "Source":
         """How it fares after an attempt to refresh it, and when the next one is due."""
         failures = 0 if refusal is None else self.failures + 1
         problem = None

@@ -92,6 +92,7 @@ class Metadata:
             self._next_look = time.monotonic() + LOOK_SECONDS
 
     def _refresh(self) -> None:
+        self._changes.version()  # where the catalog is away, nobody waits for who is stuck in it
         with self._lock:
             seen = self._changes.version()
             if seen == self._seen:
