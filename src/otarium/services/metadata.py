@@ -49,7 +49,8 @@ class Metadata:
         self._seen = -1
         self._lock = threading.Lock()
         self._current: Release | None = None
-        self._number = 0
+        self.number = 0
+        """Of the current release; 0 while nothing was published."""
         self._cache = _FileCache(cache_bytes)
         self.behind = False
         """Whether the catalog was found below what has been served (a restored backup, a bad disk)."""
@@ -60,15 +61,10 @@ class Metadata:
             raise Broken("nothing has been published yet")
         return self._current
 
-    @property
-    def number(self) -> int:
-        """Of the current release; 0 while nothing was published."""
-        return self._number
-
     def is_fresh(self) -> bool:
         """Whether this is the newest release. Publishers announce theirs before they answer anybody; the
         catalog is asked now and then, for a publisher that died in between. No where it cannot be asked."""
-        if self._announcements.announced() > self._number:
+        if self._announcements.announced() > self.number:
             return False
         now = time.monotonic()
         return now < self._next_look or self._look(now)
@@ -131,7 +127,7 @@ class Metadata:
         self.behind = False
         for file in release.files():
             self._cache.put(file)
-        self._current, self._number = release, release.number
+        self._current, self.number = release, release.number
 
     def plain(self, role: str, number: int | None) -> RoleFile | None:
         """The file that is served under a plain name to whoever saw release `number` last."""

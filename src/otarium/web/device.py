@@ -85,7 +85,7 @@ class DeviceApp:
             reply = await (self._own if is_own else self._source)(scope, dialect, match)
         if reply is None:
             raise NotFound(f"There is no metadata file {name[:100]!a}.")
-        return await reply.answer(fields(scope), head=scope["method"] == "HEAD")
+        return await reply.answer(fields(scope), scope["method"])
 
     async def _own(self, scope: Scope_, dialect: Dialect, match: re.Match[str]) -> MetadataReply | None:
         """A file that this repository signed."""

@@ -35,7 +35,7 @@ class _Variant:
         length = (b"content-length", str(len(body)).encode())
         self._head: Answer = _start(200, [*headers, length]), _NO_BODY
 
-    def answer(self, asked: Fields, *, head: bool) -> Answer:
+    def answer(self, asked: Fields, method: str) -> Answer:
         condition = asked.get(b"if-none-match")
         # If-Modified-Since counts only where there is no If-None-Match (RFC 9110 13.1.3).
         if condition is not None:
@@ -43,7 +43,7 @@ class _Variant:
                 return self._not_modified
         elif b"if-modified-since" in asked and _is_since(asked[b"if-modified-since"], self._modified_at):
             return self._not_modified
-        return self._head if head else self._whole
+        return self._head if method == "HEAD" else self._whole
 
 
 def _start(status: int, headers: Headers) -> dict[str, Any]:
@@ -65,22 +65,19 @@ class MetadataReply:
         self._compresses = signed.length >= _GZIP_FROM_BYTES
         if self._compresses:
             self._headers.append((b"vary", b"accept-encoding"))
-        self._identity = _Variant(signed.raw, f'"{signed.sha256}"', modified_at, self._headers)
+        self.identity = _Variant(signed.raw, f'"{signed.sha256}"', modified_at, self._headers)
+        """As it is; there is nothing to wait for."""
         self._gzip: _Variant | None = None
 
     @property
     def length(self) -> int:
         return self._signed.length
 
-    async def answer(self, asked: Fields, *, head: bool) -> Answer:
-        variant = self._identity
+    async def answer(self, asked: Fields, method: str) -> Answer:
+        variant = self.identity
         if self._compresses and _takes_gzip(asked.get(b"accept-encoding", b"")):
             variant = await self._compressed()
-        return variant.answer(asked, head=head)
-
-    def identity(self, asked: Fields, *, head: bool) -> Answer:
-        """As it is; there is nothing to wait for."""
-        return self._identity.answer(asked, head=head)
+        return variant.answer(asked, method)
 
     async def _compressed(self) -> _Variant:
         if self._gzip is None:

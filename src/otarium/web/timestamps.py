@@ -52,7 +52,7 @@ class Timestamps:
         asked = fields(scope)
         if dialect is Dialect.UPTANE:
             self._views.remember(device_of(scope, asked, self._device_header), self._number, monotonic())
-        return self._ready[dialect].identity(asked, head=scope["method"] == "HEAD")
+        return self._ready[dialect].identity.answer(asked, scope["method"])
 
     def _prepare(self) -> None:
         file = self._metadata.current.timestamp
