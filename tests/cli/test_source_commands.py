@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from typer.testing import CliRunner
 
-from api.sources import add, call, delegated, done, every, feed, remove_all, rows, served, show
+from api.sources import add, call, delegated, done, edit, every, feed, remove_all, rows, served, show
 from harness import http, running_server, upload
 from otarium.cli import sources
 from publisher import Publisher, serving, target
@@ -124,6 +124,25 @@ def test_a_list_is_lines_for_programs_or_json(server, host):
     assert lines[0][2] == show(server, "good")["expires"]
     assert "broken" in result.stderr and "status 500" in result.stderr
     assert json.loads(run(server, "list", "--json").stdout) == call(server, "GET").json["values"]
+
+
+def test_a_list_that_no_client_is_sent_to_is_not_among_the_dialects(server, host):
+    both = feed(host, "both")
+    host.put("/both.tuf.json", both.publisher.tuf(target("both/os-1.0")))
+    add(server, both, tufFetchUrl=host.url + "/both.tuf.json")
+
+    def dialects():
+        [line] = run(server, "list").stdout.splitlines()
+        return set(line.split("\t")[4].split())
+
+    assert dialects() == {"uptane", "tuf"}
+    edit(server, "both", tufFetchUrl=None, vouch=True)
+    assert dialects() == {"uptane"}
+    result = run(server, "show", "both")
+    fields = dict(line.split("\t", 1) for line in result.stdout.splitlines())
+    assert "no client is sent to it" in fields["tuf list"]
+    assert "no client is sent to it" not in fields["uptane list"]
+    assert "vouched for from version 2 on" in result.stderr
 
 
 def test_one_source_is_shown_with_its_problem_and_its_warnings(server, host):

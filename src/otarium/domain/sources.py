@@ -35,6 +35,7 @@ class SourceState(StrEnum):
     EXPIRED = "expired"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
+    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +153,29 @@ class Source:
         if self.published is not None and self.live(Dialect.UPTANE) is None:
             warnings.append("its list is in the TUF 1.0 dialect alone, which Uptane devices cannot verify")
         if self.published is not None and self.live(Dialect.TUF) is None:
-            warnings.append("its list is in the Uptane dialect alone; set vouch to carry it for TUF clients")
+            warnings.append(f"its list is in the Uptane dialect alone; {self._way_to_tuf}")
         return warnings
 
+    @property
+    def _way_to_tuf(self) -> str:
+        if self.fetching.tuf_uri is not None:
+            return "the one for TUF clients was not taken over so far"
+        if not self.fetching.vouch:
+            return "set vouch to carry it for TUF clients"
+        return (
+            f"it is vouched for from version {self.vouched_from} on, since TUF clients saw "
+            f"version {self.vouched_from - 1} of its publisher's own"
+        )
+
+    @property
+    def vouched_from(self) -> int:
+        """The lowest version that can be vouched for, above what clients of /tuf saw of its publisher."""
+        last = self.files.get(Dialect.TUF)
+        return 1 if last is None else last.version + (not last.vouched)
+
     def state(self, now: int) -> SourceState:
+        if not self.fetching.enabled:
+            return SourceState.DISABLED
         if self.expires is not None and self.expires <= now:
             return SourceState.EXPIRED
         if self.problem is not None:
