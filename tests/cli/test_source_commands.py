@@ -254,6 +254,12 @@ def test_what_needs_a_yes_is_not_taken_from_the_bundle(server, host, tmp_path):
     refused = run(server, "add", bundle, LOOSE, code=1)
     assert "greedy/own-1" in refused.stderr.splitlines()[-1]
     assert (every(server), greedy.requests) == ([], 0)
+    for number in (2, 10):
+        upload(server, "greedy/own", str(number), b"x")
+    refused = run(server, "add", bundle, LOOSE, code=1)
+    told, *others = refused.stderr.partition("otarium: ")[2].splitlines()
+    assert others == [f"  greedy/own-{number}" for number in (1, 10, 2) if f"own-{number}'" not in told]
+    assert len(others) == 2
     run(server, "add", bundle, LOOSE, "--accept-overlap")
     shown = show(server, "greedy")
     assert (shown["followRedirects"], shown["vouch"], shown["headers"]) == (False, False, [])
