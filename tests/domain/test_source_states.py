@@ -18,7 +18,7 @@ from otarium.domain.errors import Invalid
 from otarium.domain.names import SourceName
 from otarium.domain.roles import Dialect
 from otarium.domain.sources import Fetching, Problem, Source, SourceState, parse_delegation, parse_headers
-from publisher import Publisher
+from publisher import Publisher, when
 
 DAY = 86_400
 UPTANE, TUF = Dialect.UPTANE, Dialect.TUF
@@ -271,6 +271,14 @@ def test_what_is_missing_for_tuf_clients_is_told_with_the_way_to_it(
 ) -> None:
     told = [one.removeprefix(ALONE) for one in source(*files, fetching=fetching).warnings if ALONE in one]
     assert told == ([said] if said else [])
+
+
+def test_a_list_that_is_valid_for_more_than_five_years_is_warned_about() -> None:
+    five = 5 * 365 * DAY
+    assert not any("keep newer" in one for one in source(listed(life=five)).warnings)
+    long = source(listed(life=five + 1), listed(TUF, life=five + 1, vouched=True), fetching=VOUCH)
+    [told] = [one for one in long.warnings if "keep newer" in one]
+    assert "/repo" in told and when(NOW + five + 1) in told
 
 
 def waits(made: Source, failures: int = 0, jitter: float = 0.5, after: int = 0) -> int:
