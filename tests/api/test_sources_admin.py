@@ -205,7 +205,14 @@ def test_a_disabled_source_reaches_nobody_and_comes_back_as_it_was(server, host)
     tdx = feed(host, "paused")
     before = add(server, tdx)
     listed, role, kept, raw = rows(server, "paused"), delegated(server), line(server, "paused"), tdx.requests
-    assert edit(server, "paused", enabled=False)["enabled"] is False
+    disabled = edit(server, "paused", enabled=False)
+    assert (disabled["enabled"], disabled["state"], disabled["expires"]) == (False, "disabled", None)
+    assert [(one["version"], one["live"]) for one in disabled["files"]] == [(1, False)]
+    health = http(server, "GET", "/health/ready", token=None).json
+    assert (health["status"], health["sources"]["paused"]["state"]) == ("ok", "disabled")
+    states = http(server, "GET", "/metrics", token=None).body.decode()
+    assert 'otarium_source_state{source="paused",state="disabled"} 1.0' in states
+    assert 'otarium_source_state{source="paused",state="unreachable"} 0.0' in states
     assert (rows(server, "paused"), delegated(server)) == ([], {})
     assert line(server, "paused") == kept
     assert every(server) == ["paused"]

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from typer.testing import CliRunner
 
-from api.sources import add, call, delegated, done, every, feed, remove_all, rows, served, show
+from api.sources import add, call, delegated, done, edit, every, feed, remove_all, rows, served, show
 from harness import http, running_server, upload
 from otarium.cli import sources
 from publisher import Publisher, serving, target
@@ -126,6 +126,25 @@ def test_a_list_is_lines_for_programs_or_json(server, host):
     assert json.loads(run(server, "list", "--json").stdout) == call(server, "GET").json["values"]
 
 
+def test_a_list_that_no_client_is_sent_to_is_not_among_the_dialects(server, host):
+    both = feed(host, "both")
+    host.put("/both.tuf.json", both.publisher.tuf(target("both/os-1.0")))
+    add(server, both, tufFetchUrl=host.url + "/both.tuf.json")
+
+    def dialects():
+        [line] = run(server, "list").stdout.splitlines()
+        return set(line.split("\t")[4].split())
+
+    assert dialects() == {"uptane", "tuf"}
+    edit(server, "both", tufFetchUrl=None, vouch=True)
+    assert dialects() == {"uptane"}
+    result = run(server, "show", "both")
+    fields = dict(line.split("\t", 1) for line in result.stdout.splitlines())
+    assert "no client is sent to it" in fields["tuf list"]
+    assert "no client is sent to it" not in fields["uptane list"]
+    assert "vouched for from version 2 on" in result.stderr
+
+
 def test_one_source_is_shown_with_its_problem_and_its_warnings(server, host):
     shown = feed(host, "shown")
     add(server, shown, headers={"X-Feed": SECRET})
@@ -235,6 +254,12 @@ def test_what_needs_a_yes_is_not_taken_from_the_bundle(server, host, tmp_path):
     refused = run(server, "add", bundle, LOOSE, code=1)
     assert "greedy/own-1" in refused.stderr.splitlines()[-1]
     assert (every(server), greedy.requests) == ([], 0)
+    for number in (2, 10):
+        upload(server, "greedy/own", str(number), b"x")
+    refused = run(server, "add", bundle, LOOSE, code=1)
+    told, *others = refused.stderr.partition("otarium: ")[2].splitlines()
+    assert others == [f"  greedy/own-{number}" for number in (1, 10, 2) if f"own-{number}'" not in told]
+    assert len(others) == 2
     run(server, "add", bundle, LOOSE, "--accept-overlap")
     shown = show(server, "greedy")
     assert (shown["followRedirects"], shown["vouch"], shown["headers"]) == (False, False, [])

@@ -243,16 +243,17 @@ def test_names_too_alike_are_refused_and_change_nothing(server) -> None:
 @pytest.mark.parametrize("added", ["before", "after"])
 @every_client
 def test_a_source_of_everything_never_stands_before_own_packages(judge, added, tmp_path) -> None:
-    """Also where it was added while there was one shelf, and whatever it says of own names."""
+    """Also where it was added while there was one shelf, whatever it says of own names, and of names that
+    were its own before they became ours."""
     with carrier(tmp_path / "data", **SMALL) as (server, host):
-        greedy = supplier(host, "greedy", *FIRST, "theirs-1", lists=BOTH, paths=["*", "*/*"])
+        greedy = supplier(host, "greedy", *FIRST, *LATER, "theirs-1", lists=BOTH, paths=["*", "*/*"])
         put(server, *FIRST)
         device = client(judge, server, tmp_path / "device")
         if added == "before":
             greedy.add(server, acceptOverlap=True)
-        theirs = {"theirs-1": bytes_of("greedy", "theirs-1")}
+        theirs = {package_id: bytes_of("greedy", package_id) for package_id in (*LATER, "theirs-1")}
         expected = bodies(*FIRST) | (theirs if added == "before" else {})
-        assert device.follow(*FIRST, "theirs-1") == expected
+        assert device.follow(*FIRST, *LATER, "theirs-1") == expected
         for package_id in LATER:
             name, _, version = package_id.rpartition("-")
             upload(server, name, version, body(package_id), [HARDWARE], headers=OVERLAP)
@@ -263,7 +264,7 @@ def test_a_source_of_everything_never_stands_before_own_packages(judge, added, t
             names = [role["name"] for role in delegations(server, dialect)["roles"]]
             assert names[-1] == "greedy" and all(name.startswith("p-") for name in names[:-1])
         for one in (device, client(judge, server, tmp_path / "fresh")):
-            assert one.follow(*FIRST, *LATER, "theirs-1") == bodies(*FIRST, *LATER) | theirs
+            assert one.follow(*FIRST, *LATER, "theirs-1") == theirs | bodies(*FIRST, *LATER)
 
 
 def test_sources_count_among_the_roles_that_a_client_looks_through(tmp_path) -> None:

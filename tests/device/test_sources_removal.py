@@ -106,10 +106,12 @@ def test_a_publisher_that_gives_its_tuf_list_up_is_vouched_for_above_it(carried,
         done(call(server, "DELETE", f"/{name}"))
     for version in (2, 7, 8):
         one.publish(f"{name}/os-{version}", version=version)
-        if how == "edited" or version > 2:
-            done(one.refresh(server))
-        else:
-            one.add(server, vouch=True)
+        again = how != "edited" and version == 2
+        shown = one.add(server, vouch=True) if again else done(one.refresh(server))
+        live = {file["dialect"]: file["live"] for file in shown["files"]}
+        assert (live, shown["state"]) == ({"uptane": True, "tuf": version == 8}, "fresh")
+        assert any("from version 8 on" in text for text in shown["warnings"]) is (version < 8)
+        assert not any("set vouch" in text for text in shown["warnings"])
         found = known.follow(f"{name}/os-{version}")
         assert found == ({f"{name}/os-8": bytes_of(name, f"{name}/os-8")} if version == 8 else {})
 

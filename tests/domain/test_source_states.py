@@ -18,12 +18,13 @@ from otarium.domain.errors import Invalid
 from otarium.domain.names import SourceName
 from otarium.domain.roles import Dialect
 from otarium.domain.sources import Fetching, Problem, Source, SourceState, parse_delegation, parse_headers
-from publisher import Publisher
+from publisher import Publisher, when
 
 DAY = 86_400
 UPTANE, TUF = Dialect.UPTANE, Dialect.TUF
 ABOUT = {"name": "tdx", "paths": ["tdx/*"]}
 KEY = Publisher("tdx").keys[0]
+TWO = {"tuf_uri": "https://example.com/x.tuf.json"}
 
 
 def listed(dialect: Dialect = UPTANE, name: str = "tdx", life: int = 30 * DAY, **changes: Any) -> SourceFile:
@@ -212,9 +213,6 @@ def test_the_state_of_a_source_says_what_matters_most(files: Any, code: Any, aft
     assert made.state(NOW + after) is SourceState(state)
 
 
-TWO = {"tuf_uri": "https://example.com/x.tuf.json"}
-
-
 @pytest.mark.parametrize(
     ("files", "changes", "replaced"),
     [
@@ -241,6 +239,46 @@ def test_a_single_list_takes_the_place_of_the_newest_of_its_publisher(
 def test_after_it_was_added_again_the_live_list_is_the_one_that_is_replaced() -> None:
     made = replace(source(listed(), listed(TUF, accepted_at=NOW + 9, version=15)), added_at=NOW + 5)
     assert made.replaced == made.files[TUF]
+
+
+@pytest.mark.parametrize("files", [[], [listed()], [listed(life=-1)]])
+@pytest.mark.parametrize("problem", [None, Problem(UNREACHABLE, "why", NOW)])
+def test_a_disabled_source_is_just_that(files: Any, problem: Any) -> None:
+    made = source(*files, fetching={"enabled": False}, problem=problem)
+    assert made.state(NOW) is SourceState.DISABLED
+
+
+ALONE = "its list is in the Uptane dialect alone; "
+VOUCH = {"vouch": True}
+
+
+@pytest.mark.parametrize(
+    ("files", "fetching", "said"),
+    [
+        ([listed()], {}, "set vouch to carry it for TUF clients"),
+        ([listed()], TWO, "the one for TUF clients was not taken over so far"),
+        (
+            [listed(version=7), listed(TUF, version=7, accepted_at=0)],
+            VOUCH,
+            "it is vouched for from version 8 on, since TUF clients saw version 7 of its publisher's own",
+        ),
+        ([listed(), listed(TUF, vouched=True)], VOUCH, None),
+        ([listed(), listed(TUF)], TWO, None),
+    ],
+)
+def test_what_is_missing_for_tuf_clients_is_told_with_the_way_to_it(
+    files: Any, fetching: Any, said: str | None
+) -> None:
+    told = [one.removeprefix(ALONE) for one in source(*files, fetching=fetching).warnings if ALONE in one]
+    assert told == ([said] if said else [])
+
+
+def test_a_list_that_is_valid_for_more_than_five_years_is_warned_about() -> None:
+    five = 5 * 365 * DAY
+    assert not any("keep newer" in one for one in source(listed(life=five)).warnings)
+    long = source(listed(life=five + 1), listed(TUF, life=five + 1, vouched=True), fetching=VOUCH)
+    [told] = [one for one in long.warnings if "keep newer" in one]
+    assert "/repo" in told and when(NOW + five + 1) in told
 
 
 def waits(made: Source, failures: int = 0, jitter: float = 0.5, after: int = 0) -> int:

@@ -1,6 +1,7 @@
 """What operator commands share: their options, opening a data directory, failures as one line."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from otarium.cli.output import printable
 from otarium.domain.errors import Broken, Refusal
 
 if TYPE_CHECKING:
@@ -35,12 +37,15 @@ _EXTRAS = {
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Failures as one line on stderr and exit code 1. Files made inside are the owner's alone."""
+    """Failures as one line on stderr, and one for each further name that they are about, and exit code 1.
+    Files made inside are the owner's alone."""
     umask = os.umask(0o077)
     try:
         yield
     except (Broken, Refusal) as error:
         typer.echo(f"otarium: {error}", err=True)
+        for name in _further_names(error):
+            typer.echo(f"  {printable(name)}", err=True)
         raise typer.Exit(1) from None
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -53,6 +58,14 @@ def told() -> Iterator[None]:
         raise typer.Exit(1) from None
     finally:
         os.umask(umask)
+
+
+def _further_names(error: Exception) -> list[str]:
+    """Those of its cause that the message does not say: there it is one of several packages."""
+    cause = getattr(error, "cause", None)
+    names = map(str, cause) if isinstance(cause, list) else ()
+    whole = r"(?<![\w/-])%s(?![\w/-]|\.\w)"
+    return [name for name in names if not re.search(whole % re.escape(name), str(error))]
 
 
 def settings_of(data_dir: Path | None, master_key_file: Path | None = None, **http: Any) -> "Settings":

@@ -1,9 +1,9 @@
 """What the commands print, and where, and the times they are given.
 
 Results go to stdout: as JSON when asked for, as a table or record that fits the terminal, else as lines with
-tabs for other programs. Everything else goes to stderr, an error as one line. Colours only on a terminal and
-never with NO_COLOR. Text that came from elsewhere is shown without its control characters, which could
-rewrite the screen.
+tabs for other programs. Everything else goes to stderr, an error as one line, and one below it for each
+further name that it is about. Colours only on a terminal and never with NO_COLOR. Text that came from
+elsewhere is shown without its control characters, which could rewrite the screen.
 
 Exit codes: 0 done, 1 a negative answer or a failure, 2 a command that makes no sense.
 """

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from otarium.domain.sources import Source
     from otarium.services.sources import Shown
 
-_STYLES = {"fresh": "green", "expiring": "yellow", "expired": "bold red", "refused": "bold red"}
+_STYLES = {
+    "fresh": "green",
+    "expiring": "yellow",
+    "expired": "bold red",
+    "refused": "bold red",
+    "disabled": "dim",
+}
 _COLUMNS = ("name", "state", "expires", "fetched", "dialects", "url")
 
 
@@ -43,11 +49,12 @@ def table(sources: Sequence["Source"], now: int, as_json: bool) -> None:
 
 
 def _row(document: dict[str, Any]) -> list[str]:
-    state = document["state"] if document["enabled"] else "disabled"
     dialects = " ".join(
-        file["dialect"] + (" (vouched)" if file["vouched"] else "") for file in document["files"]
+        file["dialect"] + (" (vouched)" if file["vouched"] else "")
+        for file in document["files"]
+        if file["live"]
     )
-    row = (document["name"], state, document["expires"], document["lastFetched"], dialects)
+    row = (document["name"], document["state"], document["expires"], document["lastFetched"], dialects)
     return [str(one or "") for one in (*row, document["fetchUrl"])]
 
 
@@ -65,8 +72,9 @@ def one(shown: "Shown", now: int, as_json: bool) -> None:
     plain |= {name: ", ".join(document[name]) or None for name in lists}
     plain["problem"] = None
     for file in document["files"]:
-        vouched = ", vouched for by this repository" if file["vouched"] else ""
-        plain[f"{file['dialect']} list"] = f"version {file['version']}, {file['length']} bytes{vouched}"
+        more = ", vouched for by this repository" if file["vouched"] else ""
+        more += "" if file["live"] else ", no client is sent to it"
+        plain[f"{file['dialect']} list"] = f"version {file['version']}, {file['length']} bytes{more}"
     show_record(plain)
     for left in document["leftOut"][:20]:
         warn(f"{left['target']} is not listed: {left['reason']}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from otarium.services.status import Status
 
 _UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
-_STATES = {"fresh": "green", "expiring": "yellow"}
+_STATES = {"fresh": "green", "expiring": "yellow", "disabled": "dim"}
 
 Line = tuple[str, str, str]
 """Name, text, style."""

@@ -11,7 +11,7 @@ from otarium.domain.delegation import KEYS, PATTERNS, Delegation, SourceFile
 from otarium.domain.errors import Invalid, Refusal, SourceUnreachable
 from otarium.domain.keys import PublicKey
 from otarium.domain.names import SourceName
-from otarium.domain.packages import parse_uri
+from otarium.domain.packages import parse_uri, timestamp
 from otarium.domain.publishers import PublisherKey, key_ids, parse_key
 from otarium.domain.roles import Dialect
 
@@ -25,6 +25,7 @@ LONGEST_INTERVAL = 7 * 86_400
 LEAVES_TUF_SECONDS = 3600
 """How long before it expires a source leaves the delegations of /tuf: TUF clients stop at an expired role."""
 EXPIRING_SECONDS = 7 * 86_400
+LONG_LIFE_SECONDS = 5 * 365 * 86_400
 _FIRST_RETRY = 60
 _ALLOWED_HEADER = ("authorization", "private-token")
 
@@ -35,6 +36,7 @@ class SourceState(StrEnum):
     EXPIRED = "expired"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
+    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +154,33 @@ class Source:
         if self.published is not None and self.live(Dialect.UPTANE) is None:
             warnings.append("its list is in the TUF 1.0 dialect alone, which Uptane devices cannot verify")
         if self.published is not None and self.live(Dialect.TUF) is None:
-            warnings.append("its list is in the Uptane dialect alone; set vouch to carry it for TUF clients")
+            warnings.append(f"its list is in the Uptane dialect alone; {self._way_to_tuf}")
+        for file in filter(None, map(self.live, Dialect)):
+            if file.expires - file.accepted_at > LONG_LIFE_SECONDS and not file.vouched:
+                until = f"its list in the dialect of /{file.dialect} is valid until {timestamp(file.expires)}"
+                warnings.append(f"{until}: so long could whoever hosts it keep newer ones back")
         return warnings
 
+    @property
+    def _way_to_tuf(self) -> str:
+        if self.fetching.tuf_uri is not None:
+            return "the one for TUF clients was not taken over so far"
+        if not self.fetching.vouch:
+            return "set vouch to carry it for TUF clients"
+        return (
+            f"it is vouched for from version {self.vouched_from} on, since TUF clients saw "
+            f"version {self.vouched_from - 1} of its publisher's own"
+        )
+
+    @property
+    def vouched_from(self) -> int:
+        """The lowest version that can be vouched for, above what clients of /tuf saw of its publisher."""
+        last = self.files.get(Dialect.TUF)
+        return 1 if last is None else last.version + (not last.vouched)
+
     def state(self, now: int) -> SourceState:
+        if not self.fetching.enabled:
+            return SourceState.DISABLED
         if self.expires is not None and self.expires <= now:
             return SourceState.EXPIRED
         if self.problem is not None:

@@ -38,9 +38,9 @@ class Inventory:
             return Contents(tx.packages.numbers(), *tx.blobs.numbers(), full, len(due))
 
     def sources(self) -> Sequence[Source]:
-        """Those that are in use."""
+        """In the operator's order, disabled ones too."""
         with self._catalog.read() as tx:
-            return [source for source in tx.sources.every() if source.active]
+            return [source for source in tx.sources.every() if source.removed_at is None]
 
     def last_backup(self) -> int | None:
         """Of those that `otarium backup` made."""

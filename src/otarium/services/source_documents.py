@@ -116,13 +116,13 @@ def source_document(shown: Shown, now: int) -> dict[str, Any]:
         "lastFetched": _when(source.last_fetched),
         "nextRefresh": timestamp(source.next_refresh),
         "expires": _when(source.expires),
-        "files": [_file_document(file) for file in source.files.values()],
+        "files": [_file_document(file, source) for file in source.files.values()],
         "leftOut": [{"target": one.target, "reason": one.reason} for one in shown.left_out],
         "warnings": source.warnings,
     }
 
 
-def _file_document(file: SourceFile) -> dict[str, Any]:
+def _file_document(file: SourceFile, source: Source) -> dict[str, Any]:
     return {
         "dialect": file.dialect.name.lower(),
         "version": file.version,
@@ -130,6 +130,7 @@ def _file_document(file: SourceFile) -> dict[str, Any]:
         "length": file.length,
         "expires": timestamp(file.expires),
         "vouched": file.vouched,
+        "live": source.live(file.dialect) is not None,
     }
 
 

@@ -140,10 +140,10 @@ class Sources:
 
     def vouch(self, tx: Transaction, source: Source, accepted: Accepted, now: int) -> Source:
         """Sign the list for clients of /tuf, unless its publisher does or they saw a higher version."""
-        live, last = source.live(Dialect.TUF), source.files.get(Dialect.TUF)
+        live = source.live(Dialect.TUF)
         if accepted.file.dialect is Dialect.TUF or (live is not None and not live.vouched):
             return source
-        if last is not None and accepted.file.version < last.version + (not last.vouched):
+        if accepted.file.version < source.vouched_from:
             return source
         role = f"{ROLE_PREFIX}{source.name}"
         key = next((key for key in tx.keys.every() if key.role == role), None)

@@ -84,7 +84,7 @@ def _of_targets(release: Release, limits: ShelfLimits) -> Iterator[Finding]:
 def _of_sources(sources: Sequence[Source], now: int) -> Iterator[Finding]:
     for source in sources:
         state = source.state(now)
-        if state in (SourceState.FRESH, SourceState.EXPIRING):
+        if state in (SourceState.FRESH, SourceState.EXPIRING, SourceState.DISABLED):
             continue
         why = source.problem.message if source.problem else "It was not fetched so far."
         yield Finding(

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from otarium.domain.sources import SourceState
 from otarium.web import wire, wire_out, wire_sources
 
 _SCHEMAS: list[tuple[str, Any]] = [
@@ -20,6 +21,7 @@ _SCHEMAS: list[tuple[str, Any]] = [
     ("EditSource", wire_sources.SourceEditBody),
     ("SourceOrder", wire_sources.SourceOrderBody),
     ("Source", wire_sources.SourceOut),
+    ("SourceState", SourceState),
     ("SourceProblem", wire_sources.ProblemOut),
     ("SourceFile", wire_sources.SourceFileOut),
     ("LeftOutTarget", wire_sources.LeftOutOut),

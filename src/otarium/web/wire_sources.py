@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from otarium.domain.names import SourceName
-from otarium.domain.sources import DEFAULT_INTERVAL
+from otarium.domain.sources import DEFAULT_INTERVAL, SourceState
 from otarium.services.source_documents import MEMBER_OF, new_source
 from otarium.services.sources import NewSource
 
@@ -87,6 +87,7 @@ class SourceFileOut(msgspec.Struct):
     length: int
     expires: str
     vouched: bool
+    live: Annotated[bool, Meta(description="Whether clients are sent to it")]
 
 
 class LeftOutOut(msgspec.Struct):
@@ -98,7 +99,7 @@ class SourceOut(msgspec.Struct, rename="camel"):
     """A source and how it fares; of its request headers the names alone."""
 
     name: str
-    state: str
+    state: SourceState
     problem: ProblemOut | None
     friendly_name: str | None
     fetch_url: str
