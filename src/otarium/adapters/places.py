@@ -39,8 +39,8 @@ _NEVER = tuple(
         *("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"),
     )
 )
-"""Refused for insecure sources and listed networks too: clouds hand credentials to their machines at link-local
-addresses, and some at others: Amazon's and Google's of IPv6, Alibaba's, Azure's, Oracle's."""
+"""Refused for insecure sources and listed networks too: clouds hand credentials to their machines there, at
+link-local addresses, and at others: Amazon's and Google's of IPv6, Alibaba's, Azure's, Oracle's."""
 _TRANSLATED = tuple(
     (ipaddress.IPv6Network(network), lengths)
     for network, lengths in (
