@@ -13,6 +13,7 @@ from contract.publishers import NAME, Authority, Publisher, guarded, publishing,
 from harness import PATIENCE
 from otarium.adapters.fetcher import GuardedFetcher
 from otarium.adapters.places import is_public
+from otarium.domain.errors import SourceUnreachable
 from otarium.services.ports_sources import Fetched, FetchRequest
 
 
@@ -105,6 +106,30 @@ def test_an_address_that_is_not_public_is_refused(address: str) -> None:
     message = refused(fetcher, f"https://{NAME}/")
     assert NAME in message
     assert "not public" in message
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "169.254.170.2", "fe80::1", "224.0.0.1", "ff02::1"),
+        *("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+        *(
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "::ffff:0:169.254.169.254",
+            "::ffff:100.100.100.200",
+        ),
+        *("64:ff9b::169.254.169.254", "64:ff9b:1::169.254.169.254", "64:ff9b:1:a9fe:a9:fe00::"),
+        *("64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:ff:a9:fea9:fe00:0"),
+        *("2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", "2001:0:4136:e378:8000:63bf:5601:5601"),
+    ],
+)
+def test_where_machines_keep_credentials_is_never_allowed(address: str) -> None:
+    everywhere = [ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")]
+    fetcher = GuardedFetcher(resolver=lambda host, port: [address], allowed_networks=everywhere)
+    for insecure in (False, True):
+        with pytest.raises(SourceUnreachable, match="not public, and never allowed"):
+            fetcher.fetch(FetchRequest(f"https://{NAME}/", {}, insecure=insecure))
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "2606:4700::1111", "2a00:1450::1"])

@@ -3,8 +3,8 @@
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -113,12 +113,24 @@ class Attack:
     """The bytes, or a callable that gives them in pieces."""
     headers: Any = None
     status: int = 200
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Members of its bundle."""
+    moves_to: str | None = None
+    """The address that the name of its host has from now on; it has a name then."""
     vouch: bool = True
     """Whether the source is vouched for, so that clients of /tuf have its list too."""
 
 
-def redirect(to: str) -> Attack:
-    return Attack(FETCH, "redirect", lambda _: b"", {"Location": to}, 302)
+def redirect(to: str, says: str = "redirect", **options: Any) -> Attack:
+    return Attack(FETCH, says, lambda _: b"", {"Location": to}, 302, options)
+
+
+def followed(to: str) -> Attack:
+    return redirect(to, "not public, and never allowed", followRedirects=True)
+
+
+def rebound(to: str) -> Attack:
+    return Attack(FETCH, "moving.test has the address .* never allowed", listing, moves_to=to)
 
 
 ATTACKS = {
@@ -157,6 +169,11 @@ ATTACKS = {
     ),
     "endless stream": Attack(FETCH, "more than 8388608", lambda _: endless),
     "redirect inside": redirect("http://169.254.169.254/latest/meta-data/"),
+    "redirect inside that is followed": followed("http://169.254.169.254/latest/meta-data/"),
+    "redirect inside by IPv6": followed("http://[fd00:ec2::254]/latest/meta-data/"),
+    "redirect inside in disguise": followed("http://[64:ff9b::a9fe:a9fe]/latest/meta-data/"),
+    "DNS rebinding": rebound("169.254.169.254"),
+    "DNS rebinding in disguise": rebound("::ffff:169.254.169.254"),
     "nested delegation": Attack(BOUNDS, "further", nested(keys={}, roles=[NESTED_ROLE])),
     "nested hash bins": Attack(BOUNDS, "further", nested(keys={}, succinct_roles=SUCCINCT)),
     "huge version": Attack(READ, "has version", partial(listing, version=2**31 - 1)),

@@ -4,10 +4,12 @@ All attacks run once, against one server; each test looks at what one of them le
 """
 
 import re
+import socket
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,7 +20,9 @@ from device.memory import MIB, Memory
 from harness import PATIENCE, Answer, Server, http
 from judges.uptane_canonical import canonical
 from publisher import Host
+from resolver import Names
 
+MOVING = "moving.test"
 MOST_GROWTH = 32 * MIB
 MOST_SECONDS = 30 + PATIENCE
 """The fetcher's whole time, and what comes after it."""
@@ -46,19 +50,24 @@ def served(server: Server, name: str, *, vouch: bool) -> dict[str, bytes]:
     return {path: answer.body for path, answer in answers.items()} | roles
 
 
-def carried(server: Server, host: Host, attack_name: str, *, vouch: bool) -> Supplier:
+def carried(server: Server, host: Host, names: Names, attack_name: str, attack: Attack) -> Supplier:
     """A source with a good list of version 5. One of its keys has two ids; two keys must sign."""
     name = attack_name.lower().replace(" ", "-")
     one = supplier(host, name, keys=2, threshold=2)
     one.publish(f"{name}/os-1", version=5)
-    bundle = one.bundle(vouch=vouch)
+    bundle = one.bundle(vouch=attack.vouch, **attack.options)
+    if attack.moves_to:
+        names.put(MOVING, "127.0.0.1")
+        bundle["fetchUrl"] = bundle["fetchUrl"].replace("127.0.0.1", MOVING)
     bundle["delegationMetadata"]["keyids"].append(second_id(one.publisher.keys[0]).key_id)
     assert call(server, "POST", body=bundle).json["state"] == "fresh"
     return one
 
 
-def outcome(server: Server, one: Supplier, attack: Attack) -> Outcome:
+def outcome(server: Server, names: Names, one: Supplier, attack: Attack) -> Outcome:
     before = served(server, one.name, vouch=attack.vouch)
+    if attack.moves_to:
+        names.put(MOVING, attack.moves_to)
     one.host.put(one.path("uptane"), attack.body(one), attack.headers, attack.status)
     started = time.monotonic()
     answer = http(server, "POST", f"{SOURCES}/{one.name}/refresh", timeout=60)
@@ -70,24 +79,36 @@ def outcome(server: Server, one: Supplier, attack: Attack) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def attacked(tmp_path_factory):
+def names(tmp_path_factory):
+    return Names(tmp_path_factory.mktemp("names"))
+
+
+@pytest.fixture(scope="module")
+def carrying(tmp_path_factory, names):
+    """A server, and a host for its suppliers."""
+    with carrier(tmp_path_factory.mktemp("attacks") / "data", **names.environment) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def attacked(carrying, names):
     """What each attack left, by its name, and the growth of the server's memory over all of them."""
     found: dict[str, Outcome] = {}
-    with carrier(tmp_path_factory.mktemp("attacks") / "data") as (server, host):
-        slow = carried(server, host, "dripping stream", vouch=SLOW.vouch)
+    server, host = carrying
+    slow = carried(server, host, names, "dripping stream", SLOW)
 
-        def drip() -> None:
-            found["dripping stream"] = outcome(server, slow, SLOW)
+    def drip() -> None:
+        found["dripping stream"] = outcome(server, names, slow, SLOW)
 
-        dripping_thread = threading.Thread(target=drip)
-        with Memory(server) as memory:
-            dripping_thread.start()
-            for name, attack in ATTACKS.items():
-                one = carried(server, host, name, vouch=attack.vouch)
-                found[name] = outcome(server, one, attack)
-                assert call(server, "DELETE", f"/{one.name}").status == 200
-            dripping_thread.join()
-        yield found, memory.growth
+    dripping_thread = threading.Thread(target=drip)
+    with Memory(server) as memory:
+        dripping_thread.start()
+        for name, attack in ATTACKS.items():
+            one = carried(server, host, names, name, attack)
+            found[name] = outcome(server, names, one, attack)
+            assert call(server, "DELETE", f"/{one.name}").status == 200
+        dripping_thread.join()
+    return found, memory.growth
 
 
 every_attack = pytest.mark.parametrize("name", [*ATTACKS, "dripping stream"])
@@ -122,3 +143,22 @@ def test_the_old_copy_is_served_byte_for_byte(left):
 
 def test_the_memory_of_the_server_hardly_grows_over_all_of_them(attacked):
     assert attacked[1] < MOST_GROWTH
+
+
+def test_a_name_that_moves_between_the_judgement_and_the_connection_gains_nothing(carrying, names):
+    server, host = carrying
+    names.put(MOVING, "127.0.0.1")
+    one = supplier(host, "rebinding")
+    bundle = one.bundle()
+    bundle["fetchUrl"] = bundle["fetchUrl"].replace("127.0.0.1", MOVING)
+    assert call(server, "POST", body=bundle).json["state"] == "fresh"
+    one.publish("rebinding/os-2", version=2)
+    port = urlsplit(host.url).port
+    with socket.create_server(("127.0.0.2", port)) as inside:
+        inside.settimeout(0.2)
+        names.put(MOVING, "127.0.0.1", "127.0.0.2")
+        assert one.refresh(server).status == 200
+        assert names.asked(MOVING) == 1, "whoever asks again may be told another address"
+        with pytest.raises(TimeoutError):
+            inside.accept()
+    assert device_get(server, "/repo/delegations/rebinding.json").body == one.raw["uptane"]

@@ -125,6 +125,39 @@ def test_no_random_pattern_takes_long(pattern: str, name: str) -> None:
     assert time.thread_time() - begun < 0.5
 
 
+HOSTILE = [
+    [f"*{'a' * 125}b{number:02}*" for number in range(63)] + ["*"],
+    ["*" + "?" * 250 + "b"] * 64,
+    ["*[!b]" * 50 + "c"] * 64,
+    [("*" + "a" * 40) * 6] * 64,
+]
+
+
+@pytest.mark.parametrize("many", HOSTILE, ids=lambda many: many[0][:12])
+def test_a_name_is_read_once_for_all_patterns_together(many: list[str]) -> None:
+    """However many of them there are: the work is that of the name's length."""
+    read = []
+
+    def bytes_of(name: str) -> Iterator[int]:
+        for byte in name.encode():
+            read.append(byte)
+            yield byte
+
+    machine = patterns.machine(tuple(many))
+    for name in ("a" * 250, "ab" * 125, "a" * 4096):
+        read.clear()
+        expected = any(patterns.matches(one, name) for one in many)
+        assert machine.matches(bytes_of(name)) == expected
+        assert len(read) <= len(name)
+
+
+@given(st.lists(pairs | near, min_size=1, max_size=12), st.text(letters, max_size=10))
+def test_patterns_together_match_what_one_of_them_does(cases: list[tuple[str, str]], other: str) -> None:
+    several = [pattern for pattern, _ in cases]
+    for name in (other, *(name for _, name in cases)):
+        assert patterns.any_matches(several, name) == any(patterns.matches(one, name) for one in several)
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [

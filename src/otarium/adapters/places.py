@@ -6,7 +6,7 @@ import re
 import socket
 import string
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -33,9 +33,26 @@ _NOT_PUBLIC = tuple(
 
 _NEVER = tuple(
     ipaddress.ip_network(network)
-    for network in ("169.254.0.0/16", "fe80::/10", "::ffff:169.254.0.0/112", "224.0.0.0/4", "ff00::/8")
+    for network in (
+        *("169.254.0.0/16", "fe80::/10", "224.0.0.0/4", "ff00::/8"),
+        *("fd00:ec2::/32", "fd20:ce::254/128"),
+        *("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"),
+    )
 )
-"""Refused for insecure sources too: machines keep the credentials of their cloud at a link-local address."""
+"""Refused for insecure sources and listed networks too: clouds hand credentials to their machines there, at
+link-local addresses, and at others: Amazon's and Google's of IPv6, Alibaba's, Azure's, Oracle's."""
+_TRANSLATED = tuple(
+    (ipaddress.IPv6Network(network), lengths)
+    for network, lengths in (
+        ("::/96", (96,)),
+        ("::ffff:0:0/96", (96,)),
+        ("::ffff:0:0:0/96", (96,)),
+        ("64:ff9b::/96", (96,)),
+        ("64:ff9b:1::/48", (48, 56, 64, 96)),
+        ("2002::/16", (16,)),
+    )
+)
+"""Where IPv6 leads on to IPv4, and behind how many bits that address stands (RFC 4291, 6052, 8215, 3056)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +128,7 @@ class Guard:
         if not found:
             raise SourceUnreachable(f"{host} was not found: it has no address. Check the name and the DNS.")
         for address in found:
-            if any(address in network for network in _NEVER):
+            if any(one in network for one in _meant(address) for network in _NEVER):
                 raise SourceUnreachable(
                     f"{host} has the address {address}, which is not public, and never allowed."
                 )
@@ -121,6 +138,24 @@ class Guard:
                     "Add its network to OTARIUM_SOURCE_NETWORKS, or allow it for this source with insecure."
                 )
         return [str(address) for address in found]
+
+
+def _meant(address: Address) -> Iterator[Address]:
+    """An address, and those of IPv4 that it may lead on to."""
+    yield address
+    if not isinstance(address, ipaddress.IPv6Address):
+        return
+    for network, lengths in _TRANSLATED:
+        if address in network:
+            yield from (ipaddress.IPv4Address(_behind(int(address), length)) for length in lengths)
+    yield from address.teredo or ()
+
+
+def _behind(address: int, length: int) -> int:
+    """The 32 bits behind a prefix; the eight in the middle of an address are left out (RFC 6052 2.2)."""
+    if 32 < length < 96:
+        address = (address >> 64 << 64) | ((address & (1 << 56) - 1) << 8)
+    return address >> (96 - length) & 0xFFFFFFFF
 
 
 def is_public(address: Address) -> bool:

@@ -166,7 +166,7 @@ class SourceRows:
         every = live.union(select(tables.deleted.c.package_id)).execution_options(yield_per=1000)
         found: list[str] = []
         for one in self._connection.execute(every).scalars():
-            if any(path_patterns.matches(pattern, one) for pattern in patterns):
+            if path_patterns.any_matches(patterns, one):
                 found.append(PackageId(one))
                 if len(found) == at_most:
                     break

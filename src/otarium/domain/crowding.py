@@ -41,7 +41,7 @@ class Crowding:
         """The roles whose patterns match, shelves and sources."""
         names = [name for name in prefixes(package_id) if name in self._shelf_of]
         names += [n for n in self._inexact if patterns.matches(pattern_of(PackageName(n)), package_id)]
-        sources = sum(any(patterns.matches(one, package_id) for one in paths) for paths in self._sources)
+        sources = sum(patterns.any_matches(paths, package_id) for paths in self._sources)
         return self._roles(names) + sources
 
     def suspects(self, around: Iterable[PackageName] | None = None) -> Iterator[PackageName]:

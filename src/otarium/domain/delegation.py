@@ -54,7 +54,7 @@ class Delegation:
     paths: tuple[str, ...]
 
     def covers(self, target: str) -> bool:
-        return any(patterns.matches(pattern, target) for pattern in self.paths)
+        return patterns.any_matches(self.paths, target)
 
 
 @dataclass(frozen=True, slots=True)

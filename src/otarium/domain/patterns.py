@@ -7,6 +7,8 @@ tells where the two may differ.
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from otarium.domain.errors import Invalid
@@ -47,7 +49,11 @@ def _check_brackets(raw: str) -> None:
 
 
 def matches(pattern: str, name: str) -> bool:
-    return _compiled(pattern).fullmatch(name.encode()) is not None
+    return any_matches((pattern,), name)
+
+
+def any_matches(patterns: Sequence[str], name: str) -> bool:
+    return machine(tuple(patterns)).matches(name.encode())
 
 
 def ambiguity(pattern: str) -> str | None:
@@ -61,55 +67,89 @@ def ambiguity(pattern: str) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Some patterns at once. What they ask of one byte each stands in a row, with a gap behind each pattern;
+    a bit says that all before it was met. A name is read once, with four operations on such rows for each of
+    its bytes, whatever the patterns are and however much of them it repeats."""
+
+    takes: Sequence[int]
+    """By byte: the places that it meets."""
+    stars: int
+    """The places before which there is a star."""
+    starts: int
+    ends: int
+
+    def matches(self, name: Iterable[int]) -> bool:
+        takes, stars, met = self.takes, self.stars, self.starts
+        whatever_follows = self.ends & stars
+        for byte in name:
+            if met & whatever_follows:
+                return True
+            met = (met & takes[byte]) << 1 | met & stars
+            if not met:
+                return False
+        return bool(met & self.ends)
+
+
 @lru_cache(1024)
-def _compiled(pattern: str) -> re.Pattern[bytes]:
-    """A star with what follows it up to the next star is one atomic group: no pattern takes long."""
-    first, *others = _pieces(pattern.encode())
-    if not others:
-        return re.compile(first, re.DOTALL)
-    *middle, last = others
-    stars = b"".join(b"(?>.*?" + piece + b")" for piece in middle if piece)
-    return re.compile(first + stars + b".*" + last, re.DOTALL)
+def machine(patterns: tuple[str, ...]) -> Machine:
+    takes = [0] * 256
+    stars = starts = ends = at = 0
+    for pattern in patterns:
+        asked, before = _asked(pattern.encode())
+        own = [0] * 256
+        for place, taken in enumerate(asked):
+            for byte in taken:
+                own[byte] |= 1 << place
+        takes = [all_ | one << at for all_, one in zip(takes, own, strict=True)]
+        starts |= 1 << at
+        stars |= sum(1 << place for place in before) << at
+        at += len(asked)
+        ends |= 1 << at
+        at += 1
+    return Machine(takes, stars, starts, ends)
 
 
-def _pieces(pattern: bytes) -> list[bytes]:
-    """The regular expressions between the stars."""
-    pieces, at = [b""], 0
+_ANY = frozenset(range(256))
+
+
+def _asked(pattern: bytes) -> tuple[list[frozenset[int]], set[int]]:
+    """The bytes that may stand at each place, and the places before which there is a star."""
+    asked: list[frozenset[int]] = []
+    stars, at = set(), 0
     while at < len(pattern):
         char = pattern[at : at + 1]
         at += 1
         if char == b"*":
-            pieces.append(b"")
+            stars.add(len(asked))
         elif char == b"?":
-            pieces[-1] += b"."
+            asked.append(_ANY)
         elif char == b"[" and (bracket := _bracket(pattern, at)) is not None:
-            expression, at = bracket
-            pieces[-1] += expression
+            taken, at = bracket
+            asked.append(taken)
         elif char == b"\\":
             # A backslash at the very end matches nothing (glibc).
-            pieces[-1] += re.escape(pattern[at : at + 1]) if at < len(pattern) else b"(?!)"
+            asked.append(frozenset(pattern[at : at + 1]))
             at += 1
         else:
-            pieces[-1] += re.escape(char)
-    return pieces
+            asked.append(frozenset(char))
+    return asked, stars
 
 
 _MEMBER = re.compile(rb"\\(.)|(.)", re.DOTALL)
 
 
-def _bracket(pattern: bytes, at: int) -> tuple[bytes, int] | None:
-    """The expression for `[...]` whose inside starts at `at`, and where it ends; None when it never does."""
+def _bracket(pattern: bytes, at: int) -> tuple[frozenset[int], int] | None:
+    """The bytes of `[...]` whose inside starts at `at`, and where it ends; None when it never does."""
     negated = pattern[at : at + 1] in (b"!", b"^")
     at += negated
-    parts: list[bytes] = []
+    inside: set[int] = set()
     first = True
     while (match := _MEMBER.match(pattern, at)) is not None:
         at = match.end()
         if match[2] == b"]" and not first:
-            inside = b"".join(parts)
-            # Only ranges that run backwards were in it: nothing matches, or anything.
-            empty = b"." if negated else b"(?!)"
-            return (b"[" + (b"^" if negated else b"") + inside + b"]" if inside else empty), at
+            return _ANY - inside if negated else frozenset(inside), at
         first = False
         low = high = match[1] or match[2]
         if pattern[at : at + 1] == b"-" and pattern[at + 1 : at + 2] not in (b"]", b""):
@@ -117,6 +157,6 @@ def _bracket(pattern: bytes, at: int) -> tuple[bytes, int] | None:
             if end is None:
                 return None
             high, at = end[1] or end[2], end.end()
-        if low <= high:
-            parts.append(re.escape(low) + b"-" + re.escape(high))
+        # A range that runs backwards has nothing in it.
+        inside.update(range(low[0], high[0] + 1))
     return None
