@@ -29,6 +29,7 @@ from otarium.services.downloads import Downloads
 from otarium.services.health import Health
 from otarium.services.inventory import Inventory
 from otarium.services.metadata import Metadata, Retention
+from otarium.services.offload import Offload
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports import Clock
 from otarium.services.ports_sources import SourceFetcher
@@ -160,6 +161,11 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
     finally:
         publisher.stop()
     return repository
+
+
+def offload(repository: Repository, metadata: Metadata) -> Offload | None:
+    """The copy for devices, where one is kept."""
+    return background.offload(repository, metadata)
 
 
 def write_backup(repository: Repository, target: Path, progress: Callable[[int], None]) -> int:
