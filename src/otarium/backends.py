@@ -44,7 +44,8 @@ def blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":
         return FileBlobStore(storage.blobs, shared=shared, by_proxy=by_proxy)
     from otarium.adapters.blobs_objects import ObjectBlobStore
 
-    return ObjectBlobStore(storage.blobs_url, links=storage.downloads == "links")
+    links, endpoint = storage.downloads == "links", storage.links_endpoint
+    return ObjectBlobStore(storage.blobs_url, links=links, links_endpoint=endpoint)
 
 
 def changes(settings: Settings) -> Changes:

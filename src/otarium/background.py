@@ -74,13 +74,20 @@ def _shared(
     return renewal.Schedule([*once, checkpoint, (TELLING_INTERVAL, meters.tell_device_requests)])
 
 
-def offloading(repository: "Repository", metadata: Metadata, watching: Watching) -> Offloading | None:
-    settings, catalog, clock = repository.settings, repository.catalog, repository.clock
+def offload(repository: "Repository", metadata: Metadata) -> Offload | None:
+    """None where no copy is kept."""
+    settings, catalog = repository.settings, repository.catalog
     target = backends.offload_target(settings)
     if target is None:
         return None
     files, grace = SourceFiles(catalog, metadata), settings.metadata.deleted_grace
-    offload = Offload(target, catalog, metadata, files, repository.blobs, clock, grace)
-    push = watching.job("offload", offload.push)
-    sweep = watching.job("offload-sweep", offload.sweep)
-    return Offloading(offload, metadata, backends.leases(settings), clock, push, sweep)
+    return Offload(target, catalog, metadata, files, repository.blobs, repository.clock, grace)
+
+
+def offloading(repository: "Repository", metadata: Metadata, watching: Watching) -> Offloading | None:
+    copying = offload(repository, metadata)
+    if copying is None:
+        return None
+    push, sweep = watching.job("offload", copying.push), watching.job("offload-sweep", copying.sweep)
+    leases = backends.leases(repository.settings)
+    return Offloading(copying, metadata, leases, repository.clock, push, sweep)

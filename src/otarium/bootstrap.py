@@ -30,6 +30,7 @@ from otarium.services.feed import Feed
 from otarium.services.health import Health
 from otarium.services.inventory import Inventory
 from otarium.services.metadata import Metadata, Retention
+from otarium.services.offload import Offload
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports import Clock
 from otarium.services.ports_sources import SourceFetcher
@@ -164,6 +165,11 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
     finally:
         publisher.stop()
     return repository
+
+
+def offload(repository: Repository, metadata: Metadata) -> Offload | None:
+    """The copy for devices, where one is kept."""
+    return background.offload(repository, metadata)
 
 
 def write_backup(repository: Repository, target: Path, progress: Callable[[int], None]) -> int:

@@ -31,6 +31,8 @@ class StorageSettings(BaseSettings):
     )
     """How devices get bytes: through this server; out of an object store by links that expire; out of a
     directory by the nginx in front."""
+    links_endpoint: str | None = Field(default=None, description="OTARIUM_LINKS_ENDPOINT")
+    """Where devices reach the store, if that is not where this server does."""
     offload_url: str | None = Field(default=None, description="OTARIUM_OFFLOAD_URL")
     """Where a copy for devices is kept, for a web server or a CDN to hand out."""
     offload_open: bool = Field(default=False, description="OTARIUM_OFFLOAD_OPEN")
@@ -88,7 +90,16 @@ class StorageSettings(BaseSettings):
         if needs is not None and needs != self.has_object_store:
             kind = "an object store (OTARIUM_BLOBS_URL)" if needs else "blobs in a directory"
             raise ValueError(f"OTARIUM_DOWNLOADS={self.downloads} needs {kind}")
+        if self.links_endpoint and (self.downloads != "links" or not str(self.blobs_url).startswith("s3://")):
+            raise ValueError("OTARIUM_LINKS_ENDPOINT needs OTARIUM_DOWNLOADS=links and s3://")
         return self
+
+    @field_validator("links_endpoint")
+    @classmethod
+    def _known_endpoint(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value
 
     @field_validator("blobs_url", "offload_url")
     @classmethod

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import pytest
 
 from harness import PATIENCE, Server, http, running_server, upload
 from replicas import running_replicas, shared_settings
+from wire import wire_to
 
 SEEN_WITHIN = 1.0 + PATIENCE
 
@@ -70,6 +72,23 @@ def test_devices_can_be_sent_to_the_store_by_links(replicas, shared, tmp_path):
         assert answer.status == 302
         with urllib.request.urlopen(answer.headers["location"]) as found:
             assert found.read() == b"by link"
+
+
+def test_links_lead_to_where_devices_reach_the_store(replicas, shared, tmp_path):
+    """Devices take the wire, the replica does not."""
+    one, _ = replicas
+    upload(one, "elsewhere", "1", b"by another way")
+    (tmp_path / "data").mkdir(mode=0o700)
+    shutil.copy(one.data_dir / "master.key", tmp_path / "data" / "master.key")
+    store = urllib.parse.urlsplit(shared["AWS_ENDPOINT_URL"])
+    with wire_to(store.port) as wire:
+        public = f"http://127.0.0.1:{wire.port}"
+        env = {**shared, "OTARIUM_DOWNLOADS": "links", "OTARIUM_LINKS_ENDPOINT": public}
+        with running_server(tmp_path / "data", env=env) as linking:
+            link = http(linking, "GET", "/repo/targets/elsewhere-1").headers["location"]
+            assert link.startswith(f"{public}/packages/")
+            with urllib.request.urlopen(link) as found:
+                assert found.read() == b"by another way"
 
 
 def test_the_repository_verifies_from_any_of_them(replicas):

@@ -95,3 +95,33 @@ def test_a_deletion_that_dies_at_any_step_is_finished_by_the_next(
     store.clear_abandoned()
     assert not store.exists(sha256)
     assert names(store) == set()
+
+
+def test_readers_find_a_large_blob_once_in_half_a_minute_and_it_is_missed_as_soon_as_it_is_deleted(
+    store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(name: str, call: Any) -> Any:
+        def ask(*arguments: Any) -> Any:
+            asked.append(name)
+            return call(*arguments)
+
+        return ask
+
+    sha256 = put(store, LARGE)
+    assert store.open("0" * 64) is None
+    for name in ("head", "list"):
+        monkeypatch.setattr(obstore, name, counted(name, getattr(obstore, name)))
+    monkeypatch.setattr(blobs_objects.time, "monotonic", lambda: 1000.0)
+    for _ in range(3):
+        assert read(store, sha256) == LARGE
+    assert asked == ["head", "list", "head"]
+    assert store.exists(sha256) and len(asked) == 6, "whoever lists a package looks for its bytes"
+    store.delete(sha256)
+    assert store.open(sha256) is None
+    assert put(store, LARGE) == sha256 and read(store, sha256) == LARGE
+    monkeypatch.setattr(blobs_objects.time, "monotonic", lambda: 1031.0)
+    asked.clear()
+    assert read(store, sha256) == LARGE and asked
+    store.delete(sha256)

@@ -18,11 +18,12 @@ from otarium.domain.names import HardwareId, PackageId, PackageName, PackageVers
 from otarium.domain.roles import Dialect
 from otarium.services.metadata import Metadata
 from otarium.services.offload import Offload
-from otarium.services.offloading import Offloading
+from otarium.services.offloading import DISTANCE_SECONDS, Offloading
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports_blobs import OpenBlob
 from otarium.services.publishing import Outcome
 from otarium.services.source_files import SourceFiles
+from otarium.services.status import Copy, look
 from otarium.services.uploads import Upload, Uploads
 from repository import Repository
 
@@ -327,4 +328,37 @@ def test_releases_keep_a_distance(rig: Rig, caplog: pytest.LogCaptureFixture) ->
         rig.add(f"app-{number}")
         keeping.step()
         shown.add(target.shown["tuf/timestamp.json"])
-    assert len(shown) <= time.monotonic() - started + 1
+    assert len(shown) <= (time.monotonic() - started) / DISTANCE_SECONDS + 1
+
+
+def told_by_status(rig: Rig, target: MemoryTarget) -> tuple[Copy | None, list[str]]:
+    metadata: Metadata = rig.repository.opened.publisher()[1]
+    metadata.refresh()
+    offload, now = rig.offload_of(metadata, target), rig.repository.clock.now()
+    found = look(rig.repository.opened.inventory(), metadata, now, 0, offload)
+    return found.copy, [finding.problem for finding in found.findings]
+
+
+def test_status_tells_what_the_copy_shows_and_since_when_it_is_behind(rig: Rig) -> None:
+    target = MemoryTarget()
+    rig.offload(target).push()
+    assert told_by_status(rig, target) == (Copy(1, 0, None), [])
+    rig.repository.clock.time += 100
+    rig.add("app-1")
+    rig.repository.clock.time += 50
+    rig.add("app-2")
+    rig.repository.clock.time += 50
+    assert told_by_status(rig, target) == (Copy(1, 100, None), [])
+    rig.repository.clock.time += 600
+    copy, (problem,) = told_by_status(rig, target)
+    assert copy == Copy(1, 700, None) and "release 1; 3 is the newest" in problem
+
+
+def test_status_says_why_a_copy_is_not_kept(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    target, other = MemoryTarget(), Rig(tmp_path / "other")
+    other.offload(target).push()
+    rig.add("app-1")
+    copy, (problem,) = told_by_status(rig, target)
+    assert copy and copy.problem and "another repository" in copy.problem and copy.problem in problem
+    other.repository.close()

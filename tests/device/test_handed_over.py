@@ -56,9 +56,14 @@ def test_the_files_can_be_read_by_the_group_and_by_nobody_else(front):
 
 
 @pytest.mark.parametrize(
-    "env", [{"OTARIUM_DOWNLOADS": "links"}, {"OTARIUM_DOWNLOADS": "nginx", "OTARIUM_BLOBS_URL": "s3://x/y"}]
+    "env",
+    [
+        {"OTARIUM_DOWNLOADS": "links"},
+        {"OTARIUM_DOWNLOADS": "nginx", "OTARIUM_BLOBS_URL": "s3://x/y"},
+        {"OTARIUM_LINKS_ENDPOINT": "https://store.example.com", "OTARIUM_BLOBS_URL": "s3://x/y"},
+    ],
 )
 def test_a_store_that_cannot_hand_over_is_told_at_the_start(env, tmp_path):
     server = Server(tmp_path / "data", free_port(), env=env)
-    with pytest.raises(RuntimeError, match=r"OTARIUM_DOWNLOADS=.* needs"):
+    with pytest.raises(RuntimeError, match=r"OTARIUM_\w+.* needs"):
         server.start()

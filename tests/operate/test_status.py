@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import running_server, upload
+from harness import PATIENCE, running_server, upload
 from otarium import bootstrap
 from otarium.settings import Settings, StorageSettings
 from repository import FakeClock
@@ -59,10 +59,22 @@ def test_a_running_server_is_told_with_its_release_contents_and_jobs(served):
 def test_json_tells_the_same(served):
     told = json.loads(status(served.data_dir, "--json").stdout)
     assert told["release"] == 3
-    assert told["packages"] == {"targets": 2}
+    assert told["packages"] == {"targets": 2} and told["offload"] is None
     assert (told["blobs"], told["blobBytes"], told["problems"]) == (2, 4096, [])
     assert told["jobs"]["sweep"]["failures"] == 0
     assert set(told["expires"]) == {"root", "targets", "snapshot", "timestamp"}
+
+
+def test_the_copy_for_devices_is_told_with_its_release(tmp_path):
+    copy = {"OTARIUM_OFFLOAD_URL": f"file://{tmp_path}/copy"}
+    with running_server(tmp_path / "data", env=copy) as server:
+        upload(server, "copied", "1", b"x")
+        deadline = time.monotonic() + PATIENCE
+        while fields(status(server.data_dir, **copy))["offload"] != "release 2":
+            assert time.monotonic() < deadline
+        told = json.loads(status(server.data_dir, "--json", **copy).stdout)
+    assert told["offload"] == {"release": 2, "behindSeconds": 0, "problem": None}
+    assert "offload" in told["jobs"]
 
 
 def test_a_backup_is_remembered(served, tmp_path):

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ PART_BYTES = 5 * 1024 * 1024
 _PARTS_AT_ONCE = 2
 _ABANDONED = timedelta(hours=24)
 _LINK = timedelta(minutes=15)
+_PLACES, _PLACE_SECONDS = 10_000, 30.0
 _LAST_TIME = 10**20 - 1
 """In nanoseconds."""
 
@@ -44,12 +46,18 @@ _LAST_TIME = 10**20 - 1
 class ObjectBlobStore:
     """Safe for any number of threads, processes and machines."""
 
-    def __init__(self, url: str, *, links: bool = False, **options: Any) -> None:
-        """`links`: devices are sent to the store by links of 15 minutes. Credentials and endpoint come from
-        the environment, as the store's own tools read them."""
+    def __init__(
+        self, url: str, *, links: bool = False, links_endpoint: str | None = None, **options: Any
+    ) -> None:
+        """`links`: devices are sent to the store by links of 15 minutes, at `links_endpoint` where they reach
+        it by another address. Credentials and endpoint come from the environment, as the store's own tools
+        read them."""
         config: Any = {"checksum_algorithm": "sha256"} if url.startswith("s3://") else None
         self._store = from_url(url, config=config, **options)
         self._links = links
+        theirs = {**options, "endpoint": links_endpoint} if links_endpoint else options
+        self._signing: Any = from_url(url, config=config, **theirs)
+        self._places = lru_cache(_PLACES)(self._place)
 
     def prepare(self) -> None:
         """Nothing to make; leftovers may belong to other replicas."""
@@ -69,6 +77,7 @@ class ObjectBlobStore:
         if _tokens(self._store, sha256)[:1] == [token]:
             _remove(self._store, ticket)
         else:
+            self._places.cache_clear()
             _disown(self._store, sha256, token)
 
     def stage(self) -> "StagedObject":
@@ -85,19 +94,35 @@ class ObjectBlobStore:
                     return key, obstore.head(self._store, key)["size"]
         return None
 
-    def open(self, sha256: Sha256) -> "StoredObject | None":
+    def _find_again(self, sha256: Sha256) -> tuple[str, int] | None:
+        """The same for those who read, as it was within the last half minute: many devices ask for one blob
+        at once, and to find a large one takes three requests. Bytes that gave way to others stay for a day.
+        """
+        try:
+            return self._places(sha256, time.monotonic() // _PLACE_SECONDS)
+        except KeyError:
+            return None
+
+    def _place(self, sha256: Sha256, _half_minute: float) -> tuple[str, int]:
+        """Raises KeyError, since what is not there may be there in a moment."""
         found = self._find(sha256)
+        if found is None:
+            raise KeyError(sha256)
+        return found
+
+    def open(self, sha256: Sha256) -> "StoredObject | None":
+        found = self._find_again(sha256)
         return None if found is None else StoredObject(self._store, *found)
 
     def link_to(self, sha256: Sha256) -> str | None:
-        found = self._find(sha256) if self._links else None
+        found = self._find_again(sha256) if self._links else None
         if found is None:
             return None
-        with _translated():
-            store: Any = self._store  # those that cannot sign are refused by the settings
-            return str(obstore.sign(store, "GET", found[0], _LINK))
+        with _translated():  # stores that cannot sign are refused by the settings
+            return str(obstore.sign(self._signing, "GET", found[0], _LINK))
 
     def delete(self, sha256: Sha256) -> None:
+        self._places.cache_clear()
         with _translated():
             tokens = _tokens(self._store, sha256)
             _remove(self._store, _key(sha256))

@@ -13,7 +13,7 @@ from otarium.cli.output import console, printable, show_json, size_text
 
 if TYPE_CHECKING:
     from otarium.running import Job
-    from otarium.services.status import Status
+    from otarium.services.status import Copy, Status
 
 _UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 _STATES = {"fresh": "green", "expiring": "yellow", "disabled": "dim"}
@@ -29,19 +29,16 @@ def status(data_dir: DataDir = None, master_key_file: MasterKeyFile = None, as_j
     """
     with told():
         from otarium import running
+        from otarium.bootstrap import offload
         from otarium.services.status import look
 
         repository = opened(data_dir, master_key_file)
         _, metadata = repository.publisher()
         metadata.refresh()
         settings = repository.settings
-        found = look(
-            repository.inventory(),
-            metadata.current,
-            repository.clock.now(),
-            settings.uploads.reserve_bytes,
-            repository.shelving().limits,
-        )
+        now, reserve = repository.clock.now(), settings.uploads.reserve_bytes
+        limits, copy = repository.shelving().limits, offload(repository, metadata)
+        found = look(repository.inventory(), metadata, now, reserve, limits, copy)
         server = running.served_by(settings.storage.data_dir)
         jobs = running.jobs(settings.storage.run_dir) if server else {}
     if as_json:
@@ -85,6 +82,8 @@ def _lines(found: "Status", server: str | None, jobs: "dict[str, Job]") -> Itera
         yield f"source {source.name}", f"{state}{expires}", _STATES.get(state, "red")
     last = found.last_backup
     yield "backup", "none by `otarium backup`" if last is None else _ago(last, found.at), ""
+    if found.copy:
+        yield "offload", _copied(found.copy), "yellow" if found.copy.behind or found.copy.problem else ""
     for name, job in sorted(jobs.items()):
         yield f"job {name}", _job(job, found.at), "yellow" if job.failures else ""
     for finding in found.findings:
@@ -114,6 +113,13 @@ def _span(seconds: int) -> str:
     return f"{max(0, seconds)} s"
 
 
+def _copied(copy: "Copy") -> str:
+    if copy.problem:
+        return "not kept"
+    behind = f", behind for {_span(copy.behind)}" if copy.behind else ""
+    return f"release {copy.release}{behind}"
+
+
 def _job(job: "Job", now: int) -> str:
     ended = "never ended well" if job.succeeded is None else f"{_span(now - job.succeeded)} ago"
     return ended + (f"; {job.failures} failures since the start" if job.failures else "")
@@ -139,6 +145,12 @@ def _document(found: "Status", server: str | None, jobs: "dict[str, Job]") -> di
             for source in found.sources
         },
         "lastBackup": when(found.last_backup),
+        "offload": found.copy
+        and {
+            "release": found.copy.release,
+            "behindSeconds": found.copy.behind,
+            "problem": found.copy.problem,
+        },
         "jobs": {
             name: {"succeeded": when(job.succeeded), "failures": job.failures} for name, job in jobs.items()
         },

@@ -84,6 +84,13 @@ class Offload:
         raw = self._target.read(TIMESTAMP)
         return version_of(raw) if raw else 0
 
+    def compare(self) -> int:
+        """The same, but raises what `push` would, for nothing is changed."""
+        served = self._served()
+        if served.number > self._metadata.current.number:
+            self._require_behind(served)
+        return served.number
+
     def push(self) -> int:
         """The release that the copy shows now. Raises Conflict where it is ahead of the catalog, or of
         another repository."""

@@ -4,14 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from otarium.domain import release as releases
+from otarium.domain.errors import Refusal
 from otarium.domain.packages import timestamp
 from otarium.domain.release import Release
 from otarium.domain.shelves import ShelfLimits
 from otarium.domain.sources import Source, SourceState
 from otarium.services.inventory import Contents, Inventory
+from otarium.services.metadata import Metadata
+from otarium.services.offload import Offload
 
 LATE_SECONDS = 600
-"""How long a renewal may be due: whoever serves looks every few seconds."""
+"""How long a renewal may be due, or the copy for devices behind: whoever serves looks every few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,16 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """The copy for devices: the release that it shows, for how many seconds that has not been the newest, and
+    why it cannot be brought up to date, as far as can be told from here."""
+
+    release: int
+    behind: int
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Times are whole seconds since 1970."""
 
@@ -41,11 +54,20 @@ class Status:
     sources: Sequence[Source]
     free_bytes: int | None
     last_backup: int | None
+    copy: Copy | None
     findings: Sequence[Finding]
 
 
-def look(inventory: Inventory, release: Release, now: int, reserve_bytes: int, limits: ShelfLimits) -> Status:
+def look(
+    inventory: Inventory,
+    metadata: Metadata,
+    now: int,
+    reserve_bytes: int,
+    limits: ShelfLimits,
+    offload: Offload | None,
+) -> Status:
     """`reserve_bytes` is the free space below which uploads are refused."""
+    release = metadata.current
     late = releases.due(release, now - LATE_SECONDS)
     files = (release.root, release.targets, release.snapshot, release.timestamp)
     expiry = [Expiry(file.role, file.expires, file.role in late) for file in files]
@@ -55,8 +77,31 @@ def look(inventory: Inventory, release: Release, now: int, reserve_bytes: int, l
         findings.append(
             Finding("The disk is nearly full; uploads are refused.", "Free some space, or add some.")
         )
+    copy = _copy(offload, metadata, now) if offload else None
+    findings += _of_copy(copy, release) if copy else ()
     contents, backup = inventory.contents(), inventory.last_backup()
-    return Status(now, release.number, expiry, contents, sources, free, backup, findings)
+    return Status(now, release.number, expiry, contents, sources, free, backup, copy, findings)
+
+
+def _copy(offload: Offload, metadata: Metadata, now: int) -> Copy:
+    try:
+        shown = offload.compare()
+    except Refusal as refusal:
+        return Copy(0, 0, refusal.message)
+    if shown >= metadata.number:
+        return Copy(shown, 0, None)
+    missed = metadata.versioned("timestamp", shown + 1) or metadata.current.timestamp
+    return Copy(shown, now - missed.signed_at, None)
+
+
+def _of_copy(copy: Copy, release: Release) -> Iterator[Finding]:
+    if copy.problem:
+        yield Finding(f"The copy for devices is not kept: {copy.problem}", "See docs/offload.md.")
+    elif copy.behind > LATE_SECONDS:
+        yield Finding(
+            f"The copy for devices shows release {copy.release}; {release.number} is the newest.",
+            "Start `otarium serve`; if it runs, its log says why it does not copy, or it copies yet.",
+        )
 
 
 def _of_roles(expiry: Sequence[Expiry], now: int) -> Iterator[Finding]:
