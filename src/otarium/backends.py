@@ -44,7 +44,8 @@ def blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":
         return FileBlobStore(storage.blobs, shared=shared, by_proxy=by_proxy)
     from otarium.adapters.blobs_objects import ObjectBlobStore
 
-    return ObjectBlobStore(storage.blobs_url, links=storage.downloads == "links")
+    links, waiting = storage.downloads == "links", storage.data_dir / "arriving"
+    return ObjectBlobStore(storage.blobs_url, links=links, directory=waiting)
 
 
 def changes(settings: Settings) -> Changes:
