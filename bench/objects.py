@@ -1,4 +1,5 @@
-"""An upload into an object store, beside a plain multipart put of the same file into the same store.
+"""An upload into an object store, beside a plain multipart put of the same file into the same store; then one
+of 5 GiB, and 100 at once, which are about memory.
 
 The store is the one of the tests (it speaks S3 on loopback, in Python), so only the ratio says something.
 """
@@ -19,16 +20,20 @@ from bench.clients import upload_path
 from bench.figures import Figure
 from bench.ground import Ground
 from bench.memory import Growth
-from bench.upload import MIB, post, rate
+from bench.upload import MIB, at_once, post, rate
+from harness import Server
 
 ROUNDS = 5
 SIZE = 128 * MIB
+LARGE = 5 * 1024 * MIB
+SIZE_AT_ONCE = 16 * MIB
 PATIENCE = 20.0
 PART = 5 * MIB
 
 
 def run(ground: Ground) -> list[Figure]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = "1024"  # the store keeps what is larger on the disk
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     store.start()
     try:
@@ -59,12 +64,24 @@ def _beside(ground: Ground, endpoint: str) -> list[Figure]:
             growth.append(memory.bytes / MIB)
             quiet.wait(PATIENCE)
             plain.append(rate(lambda n=number: _put(endpoint, source, n), SIZE))
+        heavy = [_large(server, source), *at_once(server, source, SIZE_AT_ONCE)]
+    source.unlink()
     return [
         Figure("plain multipart put of 128 MiB", median(plain), "MiB/s"),
         Figure("upload of 128 MiB into the store", median(ours), "MiB/s"),
         Figure("upload to the plain put", median(ours) / median(plain), "x", at_least=0.85),
         Figure("growth of the server's memory, worst of 5", max(growth), "MiB", at_most=64),
+        *heavy,
     ]
+
+
+def _large(server: Server, source: Path) -> Figure:
+    with source.open("r+b") as file:
+        file.truncate(LARGE)  # zeros, which nobody compresses
+    quiet.wait(PATIENCE)
+    with Growth(server.process.pid) as memory:
+        post(server.port, upload_path("object", "large"), source, server.token, LARGE)
+    return Figure(f"growth of memory, one of {LARGE // MIB:,} MiB", memory.bytes / MIB, "MiB", at_most=64)
 
 
 def _put(endpoint: str, source: Path, number: int) -> None:

@@ -65,33 +65,36 @@ def run(ground: Ground) -> list[Figure]:
 
 
 def many_at_once(ground: Ground, source: Path) -> list[Figure]:
+    with ground.server("uploads") as server:
+        return at_once(server, source, SIZE_AT_ONCE)
+
+
+def at_once(server: Server, source: Path, size: int) -> list[Figure]:
     """Different bytes in each, through one worker."""
     failures: list[BaseException] = []
 
-    def send(server: Server, number: int) -> None:
+    def send(number: int) -> None:
         path = upload_path("at-once", str(number))
         try:
-            post(server.port, path, source, server.token, SIZE_AT_ONCE, number.to_bytes(8, "big"))
+            post(server.port, path, source, server.token, size, number.to_bytes(8, "big"))
         except BaseException as failure:
             failures.append(failure)
 
-    with ground.server("uploads") as server:
-        threads = [threading.Thread(target=send, args=(server, number)) for number in range(AT_ONCE)]
-        os.sync()
-        started = time.perf_counter()
-        with Growth(server.process.pid) as memory:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        seconds = time.perf_counter() - started
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(AT_ONCE)]
+    os.sync()
+    started = time.perf_counter()
+    with Growth(server.process.pid) as memory:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    seconds = time.perf_counter() - started
     if failures:
         raise failures[0]
+    title = f"{AT_ONCE} uploads of {size // MIB} MiB at once"
     return [
-        Figure(
-            f"{AT_ONCE} uploads of 256 MiB at once: growth of memory", memory.bytes / MIB, "MiB", at_most=512
-        ),
-        Figure("all of them together", AT_ONCE * SIZE_AT_ONCE / MIB / seconds, "MiB/s"),
+        Figure(f"{title}: growth of memory", memory.bytes / MIB, "MiB", at_most=512),
+        Figure("all of them together", AT_ONCE * size / MIB / seconds, "MiB/s"),
     ]
 
 

@@ -44,8 +44,12 @@ def blobs(settings: Settings) -> "FileBlobStore | ObjectBlobStore":
         return FileBlobStore(storage.blobs, shared=shared, by_proxy=by_proxy)
     from otarium.adapters.blobs_objects import ObjectBlobStore
 
-    links, endpoint = storage.downloads == "links", storage.links_endpoint
-    return ObjectBlobStore(storage.blobs_url, links=links, links_endpoint=endpoint)
+    return ObjectBlobStore(
+        storage.blobs_url,
+        links=storage.downloads == "links",
+        links_endpoint=storage.links_endpoint,
+        directory=storage.data_dir / "arriving",
+    )
 
 
 def changes(settings: Settings) -> Changes:

@@ -87,12 +87,14 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileBlobSt
     assert not list((tmp_path / "blobs" / "staging").iterdir()), "something was left staged"
 
 
-def in_bucket(endpoint: str, name: str) -> Iterator[ObjectBlobStore]:
+def in_bucket(endpoint: str, name: str, *, reads_back: bool = False) -> Iterator[ObjectBlobStore]:
     bucket = name[:60].strip("-")
     urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")).close()
     options = {"endpoint": endpoint, "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
-    store = ObjectBlobStore(f"s3://{bucket}", client_options={"allow_http": True}, **options)
+    store = ObjectBlobStore(
+        f"s3://{bucket}", reads_back=reads_back, client_options={"allow_http": True}, **options
+    )
     yield store
-    names = [one["path"].split("/") for page in obstore.list(store._store) for one in page]
+    names = [one["path"].split("/") for page in obstore.list(store._bucket.names) for one in page]
     arrived, claimed = ({name[-1] for name in names if name[0] == top} for top in ("arrived", "large"))
     assert arrived == claimed and not any(name[0] == "arriving" for name in names), "something was left"

@@ -2,6 +2,8 @@
 is nothing left over."""
 
 import itertools
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,10 +13,14 @@ from typing import Any
 import obstore
 import pytest
 
+from contract.altering import altering
 from contract.conftest import in_bucket
 from contract.test_blob_store import LARGE, put, read
-from otarium.adapters import blobs_objects
+from otarium.adapters import blobs_objects, objects
 from otarium.adapters.blobs_objects import ObjectBlobStore
+from otarium.adapters.parts import PART_BYTES
+from otarium.domain.errors import Unavailable
+from otarium.domain.names import Sha256
 
 REQUESTS = ("put", "head", "list", "delete", "get")
 
@@ -50,7 +56,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, step: int) -> Iterator[None]:
 
 
 def names(store: ObjectBlobStore) -> set[str]:
-    return {one["path"].split("/")[0] for page in obstore.list(store._store) for one in page}
+    return {one["path"].split("/")[0] for page in obstore.list(store._bucket.names) for one in page}
 
 
 @pytest.mark.parametrize("step", range(6))
@@ -65,7 +71,9 @@ def test_an_upload_that_dies_at_any_step_leaves_the_bytes_that_were_there(
     assert "arriving" not in names(store)
     put(store, LARGE)
     store.clear_abandoned()
-    assert len(list(obstore.list(store._store, "arrived/").collect())) == 1, "the same bytes are kept once"
+    assert len(list(obstore.list(store._bucket.names, "arrived/").collect())) == 1, (
+        "the same bytes are kept once"
+    )
     assert read(store, sha256) == LARGE
     store.delete(sha256)
     assert names(store) == set()
@@ -125,3 +133,66 @@ def test_readers_find_a_large_blob_once_in_half_a_minute_and_it_is_missed_as_soo
     asked.clear()
     assert read(store, sha256) == LARGE and asked
     store.delete(sha256)
+
+
+SMALL = b"no more than a part " * 100
+
+
+@pytest.mark.parametrize("checks", [True, False], ids=["by the store", "by reading back"])
+@pytest.mark.parametrize(("content", "part"), [(SMALL, 1), (LARGE, 1), (LARGE, 3)])
+def test_bytes_that_arrive_as_others_are_refused_and_replace_nothing(
+    s3: str, tmp_path: Path, content: bytes, part: int, checks: bool
+) -> None:
+    with altering(s3, checks=checks) as proxy:
+        name = tmp_path.name.replace("_", "-").lower()
+        stores = in_bucket(proxy.url, name, reads_back=not checks)
+        store = next(stores)
+        sha256 = put(store, content)
+        assert read(store, sha256) == content
+        count = len(content) // PART_BYTES + 1
+        proxy.alters = {count + part}
+        staged = store.stage()
+        with pytest.raises(Unavailable):
+            staged.write(content)
+            staged.finish()
+            staged.commit()
+        staged.cancel()
+        assert read(store, sha256) == content
+        proxy.alters = set()
+        assert put(store, content) == sha256
+        store.delete(sha256)
+        assert list(stores) == []
+
+
+def test_what_is_read_back_wrong_is_listed_nowhere(s3: str, tmp_path: Path) -> None:
+    with altering(s3, checks=False) as proxy:
+        stores = in_bucket(proxy.url, tmp_path.name.replace("_", "-").lower(), reads_back=True)
+        store = next(stores)
+        proxy.alters = {1}
+        staged = store.stage()
+        staged.write(SMALL)
+        with pytest.raises(Unavailable, match="other bytes"):
+            staged.finish()
+        staged.cancel()
+        assert staged.sha256 is None and names(store) == set()
+
+
+def test_only_s3_is_trusted_to_check_what_it_gets() -> None:
+    assert not ObjectBlobStore("s3://bucket", region="us-east-1")._reads_back
+    assert ObjectBlobStore("az://bucket", account_name="a", skip_signature=True)._reads_back
+
+
+def test_a_store_that_does_not_answer_is_waited_for_no_longer_than_its_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The clients' options of the environment are heard all the same: without them http would be refused."""
+    monkeypatch.setattr(objects, "_NAMES_SECONDS", 1)
+    for name, value in {"ALLOW_HTTP": "true", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        store = ObjectBlobStore("s3://bucket", region="us-east-1")
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            store.exists(Sha256("0" * 64))
+        assert 0.9 < time.monotonic() - started < 10
