@@ -26,7 +26,14 @@ def configure(form: str) -> dict[str, Any]:
         "loggers": {"alembic": {"level": "WARNING"}, "_granian": {"level": "WARNING"}},
     }
     logging.config.dictConfig(config)
+    _tell_less()
     return config
+
+
+def _tell_less() -> None:
+    """No line says what is looked up here for each of them (as the HOWTO of `logging` has it)."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 class TextLines(logging.Formatter):
@@ -61,4 +68,6 @@ class JsonLines(logging.Formatter):
 
 
 def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -218,7 +218,7 @@ def widths(url: str) -> set[int]:
 
 
 def shown(values: list[Listed]) -> list[Any]:
-    return [(one.source, json.loads(b"{%s}" % one.members)) for one in values]
+    return [(source, json.loads(b"{%s}" % members)) for source, members in values]
 
 
 def expected(packages: list[Package]) -> list[Any]:
@@ -354,9 +354,7 @@ def test_the_last_package_that_was_handed_out_may_go(catalog: Catalog) -> None:
         with catalog.write() as tx:
             _, cursor = tx.packages.count(query)
             handed, cursor = tx.packages.chunk(query, cursor, 0, 3)
-            gone = next(
-                one for one in packages if one.id == json.loads(b"{%s}" % handed[-1].members)["packageId"]
-            )
+            gone = next(one for one in packages if one.id == json.loads(b"{%s}" % handed[-1][1])["packageId"])
             tx.packages.remove(gone, 1, NOW)
             rest, _ = tx.packages.chunk(query, cursor, 0, 9)
         assert shown(rest) == expected(left)
@@ -401,6 +399,6 @@ def test_search_that_was_damaged_is_found_out_and_made_anew(
     with catalog.read() as tx:
         assert list(tx.searching.differences()) == []
         found = tx.packages.search(PackageQuery(name_contains="N", ascending=True)).values
-    ids = [json.loads(b"{%s}" % one.members)["packageId"] for one in found]
+    ids = [json.loads(b"{%s}" % members)["packageId"] for _, members in found]
     assert [one for one in ids if one != "n-3"] == ["n-0", "n-1", "n-2", "n-4", "n-5"]
     assert ("n-3" in ids) == ("DELETE FROM packages" not in damage)

@@ -7,7 +7,7 @@ A block follows from the rows of `packages`: whoever writes those calls `renew` 
 transaction.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -76,12 +76,14 @@ def packed(numbers: Ints) -> bytes:
     return numbers.astype(width).tobytes()
 
 
-def unpacked(sizes: Iterable[int], blocks: Iterable[bytes]) -> Ints:
+def unpacked(sizes: Sequence[int], blocks: Sequence[bytes]) -> Ints:
     """One column of blocks with these sizes, which follow each other."""
-    sized = [(len(data) // size, data) for size, data in zip(sizes, blocks, strict=True)]
+    widths = [len(data) // size for size, data in zip(sizes, blocks, strict=True)]
+    if len(set(widths)) == 1:
+        return np.frombuffer(b"".join(blocks), _WIDTHS[widths[0]])
     runs = [
         np.frombuffer(b"".join([data for _, data in run]), _WIDTHS[width])
-        for width, run in groupby(sized, itemgetter(0))
+        for width, run in groupby(zip(widths, blocks, strict=True), itemgetter(0))
     ]
     return np.concatenate(runs) if runs else np.empty(0, np.int32)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.sql.elements import ClauseElement
 
 
@@ -11,25 +11,24 @@ class Quick:
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
-        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+        self._compiled: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def rows(self, connection: Connection, /, **parameters: Any) -> list[tuple[Any, ...]]:
-        dialect = connection.dialect.name
-        known = self._compiled.get(dialect)
-        text, order, fixed = known or self._compile(connection)
-        given = {**fixed, **parameters}
+        dialect = connection.dialect
+        text, fixed = self._compiled.get(dialect.name) or self._compile(dialect)
         driver: Any = connection.connection.driver_connection
-        if dialect == "postgresql":
+        if dialect.name == "postgresql":
             # Binary, as blocks of the listing would otherwise travel as hexadecimal text.
-            found = driver.cursor(binary=True).execute(text, given)
-        else:
-            found = driver.execute(text, [given[name] for name in order])
-        return list(found.fetchall())
+            driver = driver.cursor(binary=True)
+        found: list[tuple[Any, ...]] = driver.execute(text, {**fixed, **parameters}).fetchall()
+        return found
 
-    def _compile(self, connection: Connection) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    def _compile(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
+        """Written with names, which both drivers take."""
         assert isinstance(self._statement, ClauseElement)  # noqa: S101 - every select is one
-        compiled = self._statement.compile(dialect=connection.dialect)
-        order = tuple(getattr(compiled, "positiontup", None) or ())
-        made = (str(compiled), order, dict(compiled.params))
-        self._compiled[connection.dialect.name] = made
+        style = "pyformat" if dialect.name == "postgresql" else "named"
+        kind: Any = type(dialect)
+        compiled = self._statement.compile(dialect=kind(paramstyle=style))
+        made = (str(compiled), dict(compiled.params))
+        self._compiled[dialect.name] = made
         return made

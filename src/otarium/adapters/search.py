@@ -1,16 +1,19 @@
 """Pages and totals from the listing: which packages pass, and which of them are asked for."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Text, bindparam, func, select
 
 from otarium.adapters import tables
 from otarium.adapters.filters import Clause, clauses, columns_of, passing
 from otarium.adapters.listing import Ints, Key, unpacked
+from otarium.adapters.many import many
 from otarium.adapters.quick import Quick
 from otarium.domain.listed import Listed, Page
 from otarium.domain.packages import PackageQuery, SortKey
@@ -23,21 +26,20 @@ _NUMBERS = {"names": _P.c.name_word, "versions": _P.c.version_word, "traits": _P
 
 
 class _Found(NamedTuple):
-    """Places of what passes, in the order of the listing, among blocks of these sizes."""
+    """Places of what passes, in the order of the listing, among blocks that end there."""
 
-    sizes: NDArray[np.int64]
+    ends: list[int]
     total: int
     places: NDArray[np.int64] | None
     """None when everything passes."""
 
     def window(self, query: PackageQuery) -> NDArray[np.int64]:
-        """The places that the page asks for, in its order."""
+        """The places that the page asks for, upwards whatever its order is."""
         start = min(query.offset, self.total)
         end = min(start + query.limit, self.total)
         if not query.ascending:
             start, end = self.total - end, self.total - start
-        places = np.arange(start, end) if self.places is None else self.places[start:end]
-        return places if query.ascending else places[::-1]
+        return np.arange(start, end) if self.places is None else self.places[start:end]
 
 
 @lru_cache
@@ -55,6 +57,8 @@ _PKS = Quick(
     .limit(bindparam("count"))
     .offset(bindparam("skip"))
 )
+_KEYS = many(bindparam("pks", type_=Text()))
+_LISTED = Quick(select(_P.c.pk, _P.c.source, _P.c.listed).join_from(_KEYS, _P, _P.c.pk == _KEYS.c.value))
 
 
 def page(connection: Connection, query: PackageQuery) -> Page:
@@ -83,11 +87,11 @@ def count(connection: Connection, query: PackageQuery) -> tuple[int, Cursor]:
 def find(connection: Connection, sorting: SortKey, required: Sequence[Clause]) -> _Found:
     columns = columns_of(required)
     rows = _blocks(*columns).rows(connection, sorting=sorting)
-    sizes = np.array([row[0] for row in rows], np.int64)
+    ends = list(accumulate(row[0] for row in rows))
     if not required:
-        return _Found(sizes, int(sizes.sum()), None)
+        return _Found(ends, ends[-1] if ends else 0, None)
     places = np.flatnonzero(passing(required, joined(rows, columns)))
-    return _Found(sizes, len(places), places)
+    return _Found(ends, len(places), places)
 
 
 def joined(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> dict[str, Ints]:
@@ -97,17 +101,15 @@ def joined(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> dict[str,
 
 
 def _pks(connection: Connection, query: PackageQuery, found: _Found) -> list[int]:
-    """The primary keys at the places of the page."""
+    """The primary keys at the places of the page, in its order."""
     places = found.window(query)
     if not len(places):
         return []
-    ends = found.sizes.cumsum()
-    blocks = np.searchsorted(ends, [places.min(), places.max()], side="right")
-    first, last = int(blocks[0]), int(blocks[1])
+    first, last = (bisect_right(found.ends, int(place)) for place in (places[0], places[-1]))
     rows = _PKS.rows(connection, sorting=query.sort_by, count=last - first + 1, skip=first)
     pks = joined(rows, ("pks",))["pks"]
-    chosen: list[int] = pks[places - (int(ends[first - 1]) if first else 0)].tolist()
-    return chosen
+    chosen: list[int] = pks[places - (found.ends[first - 1] if first else 0)].tolist()
+    return chosen if query.ascending else chosen[::-1]
 
 
 def stated(connection: Connection, query: PackageQuery, required: Sequence[Clause]) -> list[tuple[Key, int]]:
@@ -123,17 +125,10 @@ def stated(connection: Connection, query: PackageQuery, required: Sequence[Claus
     return sorted(found, reverse=not query.ascending)
 
 
-@lru_cache(maxsize=2048)
-def _with_keys(number: int) -> Quick:
-    keys = [bindparam(f"pk{place}", type_=_P.c.pk.type) for place in range(number)]
-    return Quick(select(_P.c.pk, _P.c.source, _P.c.listed).where(_P.c.pk.in_(keys)))
-
-
-def listed(connection: Connection, pks: Sequence[int]) -> list[Listed]:
+def listed(connection: Connection, pks: list[int]) -> list[Listed]:
     """In the order given. Whoever is gone since the listing was read is left out."""
     if not pks:
         return []
-    keys = {f"pk{place}": pk for place, pk in enumerate(pks)}
-    rows = _with_keys(len(pks)).rows(connection, **keys)
-    found = {pk: Listed(source, data) for pk, source, data in rows}
-    return [found[pk] for pk in pks if pk in found]
+    rows = _LISTED.rows(connection, pks=str(pks))
+    found = {pk: (source, members) for pk, source, members in rows}
+    return [one for pk in pks if (one := found.get(pk))]

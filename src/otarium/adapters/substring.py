@@ -2,42 +2,45 @@
 
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class _Holds(FunctionElement[bool]):
-    type = Boolean()
+class _Condition(FunctionElement[Any]):
+    """Of no type: what is boolean gets `= 1` on SQLite, which costs there what it compares."""
+
     inherit_cache = True
 
 
-class _EndsWith(FunctionElement[bool]):
-    type = Boolean()
+class _Holds(_Condition):
     inherit_cache = True
 
 
-class _BeginsWith(FunctionElement[bool]):
-    type = Boolean()
+class _EndsWith(_Condition):
     inherit_cache = True
 
 
-def holds(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[bool]:
+class _BeginsWith(_Condition):
+    inherit_cache = True
+
+
+def holds(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[Any]:
     return _Holds(column, part)
 
 
-def ends_with(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[bool]:
+def ends_with(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[Any]:
     """The part is not empty."""
     return _EndsWith(column, part)
 
 
-def begins_with(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[bool]:
+def begins_with(column: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[Any]:
     """The part is not empty."""
     return _BeginsWith(column, part)
 
 
-def _arguments(element: FunctionElement[bool], compiler: SQLCompiler, options: Any) -> tuple[str, str]:
+def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, options: Any) -> tuple[str, str]:
     column, part = (compiler.process(one, **options) for one in element.clauses)
     return column, part
 

@@ -6,7 +6,6 @@ a list puts it in front.
 
 import json
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from otarium.domain.names import SourceName
 from otarium.domain.packages import Package, timestamp
@@ -15,16 +14,9 @@ _NO_COMMENT = b',"comment":null'
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-class Listed(NamedTuple):
-    """`members` are those of a JSON object without its braces."""
-
-    source: SourceName
-    members: bytes
-
-    @property
-    def without_comment(self) -> bytes:
-        """As the list of external packages has it; nobody can comment those."""
-        return self.members.removesuffix(_NO_COMMENT)
+Listed = tuple[SourceName, bytes]
+"""The source of a package, and the members of its JSON object without braces. As plain as can be, since lists
+are long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +43,10 @@ def members(package: Package) -> bytes:
     return _ENCODER.encode(shown)[1:-1].encode()
 
 
+def without_comment(members: bytes) -> bytes:
+    """As the list of external packages has them; nobody can comment those."""
+    return members.removesuffix(_NO_COMMENT)
+
+
 def listed(package: Package) -> Listed:
-    return Listed(package.source, members(package))
+    return package.source, members(package)

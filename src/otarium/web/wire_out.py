@@ -4,13 +4,13 @@ The structs say what is sent, and the OpenAPI document is made from them; a test
 `domain.listed` makes against them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from otarium.domain.listed import Listed
+from otarium.domain.listed import Listed, without_comment
 from otarium.domain.names import OWN_SOURCE, SourceName
 from otarium.web.context import Web
 
@@ -32,7 +32,7 @@ class PackageOut(msgspec.Struct, rename="camel"):
     comment: str | None
 
 
-Render = Callable[[Iterable[Listed]], bytes]
+Render = Callable[[Sequence[Listed]], bytes]
 """Packages as JSON objects with commas between them."""
 
 
@@ -54,13 +54,20 @@ def _opening(member: str, source: SourceName, bare: bool) -> bytes:
     return b'{"%s":%s,' % (member.encode(), name)
 
 
-def packages_out(values: Iterable[Listed], *, bare: bool) -> bytes:
-    objects = [_opening("packageSource", one.source, bare) + one.members for one in values]
+def _openings(member: str, values: Sequence[Listed], bare: bool) -> dict[SourceName, bytes]:
+    """How the objects begin: sources are few beside packages."""
+    return {source: _opening(member, source, bare) for source in {source for source, _ in values}}
+
+
+def packages_out(values: Sequence[Listed], *, bare: bool) -> bytes:
+    opening = _openings("packageSource", values, bare)
+    objects = [opening[source] + members for source, members in values]
     return b"},".join(objects) + b"}" if objects else b""
 
 
-def external_packages_out(values: Iterable[Listed], *, bare: bool) -> bytes:
-    objects = [_opening("delegationOrigin", one.source, bare) + one.without_comment for one in values]
+def external_packages_out(values: Sequence[Listed], *, bare: bool) -> bytes:
+    opening = _openings("delegationOrigin", values, bare)
+    objects = [opening[source] + without_comment(members) for source, members in values]
     return b"},".join(objects) + b"}" if objects else b""
 
 

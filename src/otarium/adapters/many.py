@@ -1,0 +1,31 @@
+"""Many numbers as one parameter, the text of a list of them, which is JSON: a table of one column to join.
+
+So there is one statement for however many, and nothing is made for each of them.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.selectable import TableValuedAlias
+
+
+class _Many(FunctionElement[Any]):
+    inherit_cache = True
+
+
+def many(parameter: ColumnElement[str]) -> TableValuedAlias:
+    """Its column is `value`; and so it is called itself, as PostgreSQL calls the column after it."""
+    return _Many(parameter).table_valued("value", name="value")
+
+
+@compiles(_Many)
+def _sqlite(element: _Many, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Many, "postgresql")
+def _postgresql(element: _Many, compiler: SQLCompiler, **options: Any) -> str:
+    return f"unnest(translate({compiler.process(element.clauses, **options)}, '[]', '{{}}')::int[])"
