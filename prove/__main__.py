@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from prove import full_disk, kills, replicas, restart, rolling, same_id, sweep
+from prove import full_disk, kills, replicas, restart, rolling, same_id, soak, sweep
 from prove.claims import Disproved, Impossible, Proof, Setup
 
 PROOFS: dict[str, Proof] = {
@@ -19,6 +19,7 @@ PROOFS: dict[str, Proof] = {
     "restart": restart.prove,
     "replicas": replicas.prove,
     "rolling": rolling.prove,
+    "soak": soak.prove,
 }
 
 
@@ -52,7 +53,9 @@ def _holds(name: str, setup: Setup) -> bool:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="prove", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROOFS)}; default all")
-    parser.add_argument("--rounds", type=int, default=0, help="kills, races, restarts; seconds of `sweep`")
+    parser.add_argument(
+        "--rounds", type=int, default=0, help="kills, races, restarts; seconds of `sweep`, minutes of `soak`"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--directory", type=Path, default=Path(".cache/prove"), help="where to work")
     options = parser.parse_args()

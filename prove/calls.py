@@ -24,6 +24,11 @@ def post_package(server: Server, name: str, version: str, body: bytes) -> Answer
     return http(server, "POST", f"/api/v2beta/packages?{query}", body=body, headers=kind)
 
 
+def is_refused_for_now(answer: Answer) -> bool:
+    """503, and when to come again."""
+    return answer.status == 503 and int(answer.headers.get("retry-after", 0)) > 0
+
+
 def download(server: Server, package_id: str) -> Answer:
     return http(server, "GET", f"/repo/targets/{quote(package_id)}", token=None)
 

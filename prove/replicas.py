@@ -1,7 +1,9 @@
-"""Two replicas over one PostgreSQL: one is killed every 20 seconds for 10 minutes, and frozen now and then.
+"""Two replicas over one PostgreSQL: one is killed every 20 seconds for 10 minutes, and the other one frozen
+now and then.
 
-Eight uploaders send each call to either of them and keep books; an observer walks the metadata of each.
-A frozen replica that holds the writer's lock stops the other one for no longer than its timeout.
+Eight uploaders send each call to either of them and keep books; an observer walks the metadata of each. A
+call is answered, refused for now with a time to come again, or cut off by a kill; nothing else. A frozen
+replica that holds the writer's lock stops the other one for no longer than its timeout.
 """
 
 import os
@@ -18,7 +20,7 @@ import psycopg
 
 from harness import Server, running_server
 from postgresql import running_cluster
-from prove.calls import download, listed, post_package, sha256
+from prove.calls import download, is_refused_for_now, listed, post_package, sha256
 from prove.claims import Setup, claim
 from prove.observer import Observer
 from prove.processes import members
@@ -40,7 +42,7 @@ _IDLE = (
 
 def prove(setup: Setup) -> list[str]:
     rounds, seconds = setup.rounds or ROUNDS, SHORT_SECONDS if setup.rounds else SECONDS
-    dice, killed, frozen = random.Random(setup.seed), 0, list[float]()
+    frozen, late = list[float](), 0.0
     with running_cluster() as cluster, ExitStack() as running:
         url = cluster.new_database()
         replicas = running.enter_context(_replicas(setup, url))
@@ -48,22 +50,25 @@ def prove(setup: Setup) -> list[str]:
         observers = [running.enter_context(Observer(replica, seen)) for replica in replicas]
         roamers = [Roamer(replicas, f"load-{n}", f"{setup.seed} {n}") for n in range(UPLOADERS)]
         with _working(roamers):
-            for number in range(rounds):
+            started = time.monotonic()
+            for number in range(1, rounds + 1):
                 struck, other = replicas if number % 2 else reversed(replicas)
-                time.sleep(dice.uniform(0.5, 1) * seconds)
-                if number % FREEZES_EVERY == 1:
-                    frozen.append(_frozen(struck, other, url, number, LOCK_SECONDS + SLACK + setup.patience))
-                else:
-                    struck.kill_group()
-                    struck.start()
-                    killed += 1
+                due = started + number * seconds
+                time.sleep(max(0.0, due - time.monotonic()))
+                late = max(late, time.monotonic() - due)
+                struck.kill_group()
+                struck.start()
+                if number % FREEZES_EVERY == 2:
+                    frozen.append(_frozen(other, struck, url, number, LOCK_SECONDS + SLACK + setup.patience))
+            lasted = time.monotonic() - started
         downloads = _check(replicas, roamers)
         problems = [one for observer in observers for one in observer.problems]
         claim(not problems, problems)
     statuses = sum((roamer.statuses for roamer in roamers), Counter[str]())
     present = sum(book.present == {True} for one in roamers for book in one.books.values())
     return [
-        f"{killed} x kill -9 of a replica, {len(frozen)} x SIGSTOP of one that held the lock",
+        f"{rounds} x kill -9 of a replica in {lasted:.0f} s, each {seconds:.0f} s, at most {late:.1f} s late",
+        f"{len(frozen)} x SIGSTOP of one that held the lock",
         f"answers: {', '.join(f'{count} {name}' for name, count in sorted(statuses.items()))}",
         f"{present} packages at the end, 0 acknowledged ones lost, {downloads} downloads compared",
         f"{sum(one.walks for one in observers)} walks of two observers saw {len(seen)} files:"
@@ -136,7 +141,7 @@ def _seconds_until_published(other: Server, number: int, most: float) -> float:
         if answer.status == 200:
             claim(seconds <= most, f"the lock was held for {seconds:.1f} s")
             return seconds
-        claim(answer.status == 503, f"{answer.status} {answer.body[:200]!r}")
+        claim(is_refused_for_now(answer), f"{answer.status} {answer.headers} {answer.body[:200]!r}")
     raise AssertionError("the other replica never published")
 
 

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from urllib.parse import quote
 
 from harness import Answer, Server, http
-from prove.calls import body_of, post_package, sha256
+from prove.calls import body_of, is_refused_for_now, post_package, sha256
 from prove.claims import claim
 
 SMALLEST, LARGEST = 1024, 16 * 1024 * 1024
@@ -91,8 +91,8 @@ class Uploader:
 
     def _acknowledged(self, method: str, answer: Answer) -> bool:
         self.statuses[f"{method} {answer.status}"] += 1
-        if answer.status not in (200, 503):
-            self.problems.append(f"{method}: {answer.status} {answer.body[:200]!r}")
+        if answer.status != 200 and not is_refused_for_now(answer):
+            self.problems.append(f"{method}: {answer.status} {answer.headers} {answer.body[:200]!r}")
         return answer.status == 200
 
     def settle(self, listed: dict[str, dict[str, object]]) -> None:
