@@ -17,14 +17,15 @@ class FileLocks:
 
     @contextmanager
     def held(self, name: SourceName) -> Iterator[None]:
-        self._directory.mkdir(mode=0o700, exist_ok=True)
         # A source name has no slash and no leading dot.
-        descriptor = os.open(self._directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+        with _opened(self._directory, name) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(descriptor)
+
+    @contextmanager
+    def tried(self, name: str) -> Iterator[bool]:
+        with _opened(self._directory, name) as descriptor:
+            yield _is_locked(descriptor)
 
 
 class FileLeases:
@@ -37,11 +38,8 @@ class FileLeases:
     def holds(self, name: str) -> bool:
         if name in self._held:
             return True
-        self._directory.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(self._directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        descriptor = _open(self._directory, name)
+        if not _is_locked(descriptor):
             os.close(descriptor)
             return False
         self._held[name] = descriptor
@@ -50,3 +48,26 @@ class FileLeases:
     def give_up(self, name: str) -> None:
         if name in self._held:
             os.close(self._held.pop(name))
+
+
+def _open(directory: Path, name: str) -> int:
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+@contextmanager
+def _opened(directory: Path, name: str) -> Iterator[int]:
+    descriptor = _open(directory, name)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether the lock was free, and is ours from now on."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
