@@ -9,12 +9,11 @@ from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
 from otarium.adapters.locks import FileLeases, FileLocks
 from otarium.services.leases import LEASE_SECONDS, Leases
 from otarium.services.ports import Changes
-from otarium.services.ports_sources import SourceLocks
 from otarium.settings import Settings
 
 if TYPE_CHECKING:
     from otarium.adapters.blobs_objects import ObjectBlobStore
-    from otarium.adapters.catalog_postgres import PostgresCatalog
+    from otarium.adapters.catalog_postgres import PostgresCatalog, PostgresLocks
     from otarium.services.ports_offload import OffloadTarget
 
 
@@ -61,13 +60,14 @@ def changes(settings: Settings) -> Changes:
     return PostgresChanges(storage.catalog_url)
 
 
-def locks(settings: Settings) -> SourceLocks:
+def locks(settings: Settings, kind: str) -> "FileLocks | PostgresLocks":
+    """Names of one kind are apart from those of another."""
     storage = settings.storage
     if storage.database_url is None:
-        return FileLocks(storage.data_dir / "source-locks")
+        return FileLocks(storage.data_dir / f"{kind}-locks")
     from otarium.adapters.catalog_postgres import PostgresLocks
 
-    return PostgresLocks(storage.catalog_url)
+    return PostgresLocks(storage.catalog_url, kind)
 
 
 def leases(settings: Settings) -> Leases:

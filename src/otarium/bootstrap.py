@@ -99,7 +99,7 @@ class Repository:
         )
         if traces is not None:
             fetcher = TracedFetcher(fetcher, traces)
-        locks = backends.locks(self.settings)
+        locks = backends.locks(self.settings, "source")
         refreshing = Refreshing(self.catalog, publisher, sources, fetcher, locks, vault, self.clock)
         return sources, refreshing
 
@@ -107,7 +107,8 @@ class Repository:
         return Inventory(self.catalog, self.blobs, self.clock)
 
     def sweep(self) -> renewal.Sweep:
-        return renewal.Sweep(self.catalog, self.blobs, self.clock, self.settings.metadata.deleted_grace)
+        locks, grace = backends.locks(self.settings, "blob"), self.settings.metadata.deleted_grace
+        return renewal.Sweep(self.catalog, self.blobs, self.clock, grace, locks)
 
 
 def _lifetimes(settings: MetadataSettings) -> Lifetimes:
@@ -212,7 +213,7 @@ def web_app(settings: Settings) -> "Asgi":
     inventory = repository.inventory()
     web = Web(
         packages=packages,
-        uploads=Uploads(repository.catalog, repository.blobs, packages, limits),
+        uploads=Uploads(repository.catalog, repository.blobs, packages, limits, repository.sweep()),
         downloads=Downloads(repository.catalog, repository.clock, settings.metadata.deleted_grace),
         metadata=metadata,
         sources=sources,

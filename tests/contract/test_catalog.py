@@ -203,8 +203,18 @@ def test_blobs_die_only_when_nothing_refers_to_them(catalog: Catalog) -> None:
         assert tx.blobs.mark_dying(NOW + 11, 10) == [sha256]
         assert not tx.blobs.keep(sha256, 10)
         tx.blobs.drop(sha256)
-        assert not tx.blobs.is_known(sha256)
         assert tx.blobs.keep(sha256, 10)
+
+
+def test_bytes_that_were_left_get_a_row_unless_they_have_one(catalog: Catalog) -> None:
+    left, listed = package("a").content.sha256, package("b").content.sha256
+    with catalog.write() as tx:
+        tx.blobs.keep(listed, 10)
+        assert [tx.blobs.adopt(one, 20, NOW) for one in (left, left, listed)] == [True, False, False]
+        assert tx.blobs.numbers() == (2, 30)
+        assert tx.blobs.keep(left, 20), "an upload that just arrives takes them"
+        assert sorted(tx.blobs.mark_dying(NOW + 11, 10)) == sorted([left, listed])
+        assert not tx.blobs.adopt(left, 20, NOW)
 
 
 def test_credentials_fall_with_their_client(catalog: Catalog) -> None:

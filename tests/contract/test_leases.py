@@ -14,10 +14,12 @@ import pytest
 
 from harness import PATIENCE
 from otarium.adapters import migrations
+from otarium.adapters.catalog_postgres import PostgresLocks
 from otarium.adapters.leases_postgres import PostgresLeases
-from otarium.adapters.locks import FileLeases
+from otarium.adapters.locks import FileLeases, FileLocks
 from otarium.domain.errors import Unavailable
 from otarium.services.leases import ASK_SECONDS, LEASE_SECONDS, Leases, leased
+from otarium.services.ports_blobs import Locks
 
 SECONDS = 1.0
 START = 1_000_000.0
@@ -180,3 +182,47 @@ def test_a_full_disk_stops_no_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_database_that_is_away_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         PostgresLeases("postgresql://127.0.0.1:1/none", SECONDS).holds("sweep")
+
+
+@pytest.fixture(params=["files", "postgresql"])
+def locking(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Locks]:
+    """What makes the locks of another process, by kind."""
+    if request.param == "files":
+        return lambda kind: FileLocks(tmp_path / kind)
+    url = request.getfixturevalue("cluster").new_database()
+    return lambda kind: PostgresLocks(url, kind)
+
+
+def test_a_lock_has_one_holder_and_nobody_waits_for_it(locking: Callable[[str], Locks]) -> None:
+    first, second, others = locking("blob"), locking("blob"), locking("source")
+    with first.tried("sweep") as ours:
+        with second.tried("sweep") as theirs, second.tried("x") as another, others.tried("sweep") as kind:
+            assert (ours, theirs, another, kind) == (True, False, True, True)
+        with second.tried("sweep") as theirs:
+            assert not theirs, "whoever did not get it lets nobody in"
+    with second.tried("sweep") as theirs:
+        assert theirs
+
+
+def hold_lock(locks: Locks, holding: "multiprocessing.synchronize.Event") -> None:
+    with locks.tried("sweep") as ours:
+        assert ours
+        holding.set()
+        time.sleep(60)
+
+
+def test_the_lock_of_a_holder_that_died_is_free(locking: Callable[[str], Locks]) -> None:
+    context = multiprocessing.get_context("fork")
+    holding = context.Event()
+    holder = context.Process(target=hold_lock, args=(locking("blob"), holding))
+    holder.start()
+    assert holder.pid and holding.wait(10)
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join(10)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with locking("blob").tried("sweep") as ours:
+            if ours:
+                return
+        time.sleep(0.1)
+    raise AssertionError("nobody got it")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from otarium import backends
+from otarium.adapters.locks import FileLocks
 from otarium.domain.access import Actor, Scope
 from otarium.domain.errors import Unavailable
 from otarium.domain.names import HardwareId, PackageName, PackageVersion, Sha256
@@ -37,27 +39,30 @@ def packages(repository: Repository) -> Packages:
 
 @pytest.fixture
 def uploads(repository: Repository, packages: Packages) -> Uploads:
-    return Uploads(repository.opened.catalog, repository.opened.blobs, packages, Limits())
+    opened = repository.opened
+    return Uploads(opened.catalog, opened.blobs, packages, Limits(), opened.sweep())
 
 
-def announced(name: str) -> Upload:
+def announced(name: str, content: bytes = BYTES) -> Upload:
     hardware_ids = (HardwareId("hw"),)
-    return Upload(PackageName(name), PackageVersion("1"), hardware_ids, len(BYTES), None)
+    return Upload(PackageName(name), PackageVersion("1"), hardware_ids, len(content), None)
 
 
-def staged(uploads: Uploads, name: str) -> StagedBlob:
-    blob = uploads.begin(ACTOR, announced(name))
-    blob.write(BYTES)
+def staged(uploads: Uploads, name: str, content: bytes = BYTES) -> StagedBlob:
+    blob = uploads.begin(ACTOR, announced(name, content))
+    blob.write(content)
     return blob
 
 
-def upload(uploads: Uploads, name: str) -> Package:
-    return uploads.finish(ACTOR, announced(name), staged(uploads, name)).result(10)
+def upload(uploads: Uploads, name: str, content: bytes = BYTES) -> Package:
+    return uploads.finish(ACTOR, announced(name, content), staged(uploads, name, content)).result(10)
 
 
 def sweep(repository: Repository) -> Sweep:
     repository.clock.time += 10
-    return Sweep(repository.opened.catalog, repository.opened.blobs, repository.clock, grace=1)
+    opened = repository.opened
+    locks = backends.locks(opened.settings, "blob")
+    return Sweep(opened.catalog, opened.blobs, repository.clock, grace=1, locks=locks)
 
 
 def test_bytes_go_once_no_package_has_them(
@@ -72,29 +77,80 @@ def test_bytes_go_once_no_package_has_them(
     assert upload(uploads, "c").content.sha256 == first.content.sha256
 
 
-def test_a_second_workers_sweep_spares_bytes_that_came_back(
+class Slow:
+    """A store whose deletions wait, or fail."""
+
+    def __init__(self, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.fails = False
+        delete = sweep._blobs.delete
+
+        def slow(sha256: Sha256) -> None:
+            self.asked.set()
+            assert self.go_on.wait(30)
+            if self.fails:
+                raise Unavailable("The store for packages cannot be reached.")
+            delete(sha256)
+
+        monkeypatch.setattr(sweep._blobs, "delete", slow)
+
+
+def test_publishing_goes_on_while_a_store_takes_its_time_to_delete(
     repository: Repository, packages: Packages, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slow sweep marked the blob too; the quick one removed it, and an upload brought it back."""
+    gone = upload(uploads, "a")
+    packages.delete(ACTOR, gone.id).result(10)
+    slow_sweep = sweep(repository)
+    store = Slow(slow_sweep, monkeypatch)
+    thread = threading.Thread(target=slow_sweep)
+    thread.start()
+    assert store.asked.wait(10)
+    assert upload(uploads, "other", b"other bytes").id == "other-1"
+    assert sweep(repository)() == 0, "one sweeps at a time, and nobody waits for it"
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="send them again"):
+            upload(uploads, "b")
+    store.go_on.set()
+    thread.join(10)
+    assert upload(uploads, "b").content.sha256 == gone.content.sha256
+    assert repository.opened.blobs.exists(gone.content.sha256)
+    assert sweep(repository)() == 0
+
+
+def test_what_a_store_did_not_delete_is_deleted_by_the_next_sweep(
+    repository: Repository, packages: Packages, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = upload(uploads, "a")
+    packages.delete(ACTOR, gone.id).result(10)
+    with monkeypatch.context() as patched:
+        failing = sweep(repository)
+        store = Slow(failing, patched)
+        store.fails = True
+        store.go_on.set()
+        with pytest.raises(Unavailable):
+            failing()
+    assert repository.opened.blobs.exists(gone.content.sha256)
+    assert sweep(repository)() == 1
+    assert not repository.opened.blobs.exists(gone.content.sha256)
+
+
+def test_a_sweep_that_lost_its_lock_spares_bytes_that_came_back(
+    repository: Repository, packages: Packages, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the database that held it went away: another one swept meanwhile, and an upload followed."""
     packages.delete(ACTOR, upload(uploads, "a").id).result(10)
     slow, quick = sweep(repository), sweep(repository)
-    marked, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(slow, "_locks", FileLocks(repository.opened.settings.storage.data_dir / "lost"))
     remove = slow._remove
 
-    def wait_then_remove(sha256: Sha256) -> bool:
-        marked.set()
-        assert go_on.wait(10)
+    def after_the_other(sha256: Sha256) -> bool:
+        assert quick() == 1
+        upload(uploads, "b")
         return remove(sha256)
 
-    monkeypatch.setattr(slow, "_remove", wait_then_remove)
-    thread = threading.Thread(target=slow)
-    thread.start()
-    assert marked.wait(10)
-    assert quick() == 1
-    package = upload(uploads, "b")
-    go_on.set()
-    thread.join(10)
-    assert repository.opened.blobs.exists(package.content.sha256)
+    monkeypatch.setattr(slow, "_remove", after_the_other)
+    assert slow() == 0
+    assert repository.opened.blobs.exists(upload(uploads, "b").content.sha256)
 
 
 def test_an_upload_whose_bytes_are_swept_before_it_is_listed_is_refused(
@@ -115,21 +171,56 @@ def test_an_upload_whose_bytes_are_swept_before_it_is_listed_is_refused(
     assert upload(uploads, "b")
 
 
-def test_a_refused_upload_leaves_no_bytes(repository: Repository, uploads: Uploads) -> None:
-    blob = staged(uploads, "a")
+def refused(uploads: Uploads, content: bytes) -> Sha256:
+    """As the publisher refuses it, once its bytes have arrived."""
+    blob = staged(uploads, "refused", content)
     sha256, _ = blob.finish()
     blob.commit()
     uploads.discard(blob)
+    return sha256
+
+
+def test_a_refused_upload_leaves_no_bytes(repository: Repository, uploads: Uploads) -> None:
+    assert not repository.opened.blobs.exists(refused(uploads, b"refused"))
+    assert upload(uploads, "b", b"refused")
+
+
+def test_a_refused_upload_leaves_the_bytes_of_packages(repository: Repository, uploads: Uploads) -> None:
+    kept = upload(uploads, "a")
+    assert refused(uploads, BYTES) == kept.content.sha256
+    assert repository.opened.blobs.exists(kept.content.sha256)
+    assert sweep(repository)() == 0
+
+
+def test_bytes_that_are_refused_during_a_sweep_go_with_the_next(
+    repository: Repository, packages: Packages, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages.delete(ACTOR, upload(uploads, "a").id).result(10)
+    slow = sweep(repository)
+    with monkeypatch.context() as patched:
+        store = Slow(slow, patched)
+        thread = threading.Thread(target=slow)
+        thread.start()
+        assert store.asked.wait(10)
+        sha256, taken = refused(uploads, b"refused"), refused(uploads, b"sent again")
+        store.go_on.set()
+        thread.join(10)
+    assert upload(uploads, "b", b"sent again").content.sha256 == taken
+    assert repository.opened.blobs.exists(sha256)
+    assert sweep(repository)() == 1
     assert not repository.opened.blobs.exists(sha256)
+    assert repository.opened.blobs.exists(taken)
 
 
-def test_bytes_without_a_row_are_orphans_and_go(repository: Repository, uploads: Uploads) -> None:
+def test_bytes_without_a_row_go_when_the_grace_is_over(repository: Repository, uploads: Uploads) -> None:
     kept = upload(uploads, "a")
     blob = repository.opened.blobs.stage()
     blob.write(b"left by a power cut")
     orphan, _ = blob.finish()
     blob.commit()
     os.utime(repository.opened.blobs.path(orphan), (0, 0))
-    assert sweep(repository).orphans() == 1
+    sweeping = sweep(repository)
+    assert (sweeping.orphans(), sweeping.orphans(), sweeping()) == (1, 0, 0)
+    assert sweep(repository)() == 1
     assert not repository.opened.blobs.exists(orphan)
     assert repository.opened.blobs.exists(kept.content.sha256)

@@ -8,6 +8,7 @@ a frozen replica stops the others for that long at most.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import LiteralString
 
 import msgspec
 import psycopg
@@ -100,20 +101,33 @@ class PostgresCatalog:
 class PostgresLocks:
     """One holder among all replicas; the server lets go when a holder's connection dies."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, kind: str) -> None:
+        """Names of one `kind` are apart from those of another."""
         self._conninfo = conninfo(url)
+        self._kind = kind
 
     @contextmanager
     def held(self, name: SourceName) -> Iterator[None]:
+        with self._asked("SELECT pg_advisory_lock(hashtextextended(%s, 0))", name):
+            yield
+
+    @contextmanager
+    def tried(self, name: str) -> Iterator[bool]:
+        with self._asked("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", name) as locked:
+            yield bool(locked)
+
+    @contextmanager
+    def _asked(self, statement: LiteralString, name: str) -> Iterator[object]:
+        """What the statement answers, on a connection that is open meanwhile."""
         try:
             connection = psycopg.connect(self._conninfo, autocommit=True)
             for setting, seconds in _HOLDERS_KEEPALIVE.items():
                 connection.execute(f"SET {setting} = {seconds}")
-            connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"source:{name}",))
+            [answer] = connection.execute(statement, (f"{self._kind}:{name}",)).fetchone() or [None]
         except psycopg.Error as error:
             raise Unavailable("The catalog cannot be reached.", retry_after=5) from error
         with connection:
-            yield
+            yield answer
 
 
 @contextmanager

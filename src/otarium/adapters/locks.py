@@ -19,14 +19,15 @@ class FileLocks:
 
     @contextmanager
     def held(self, name: SourceName) -> Iterator[None]:
-        self._directory.mkdir(mode=0o700, exist_ok=True)
         # A source name has no slash and no leading dot.
-        descriptor = os.open(self._directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+        with _opened(self._directory, name) as descriptor:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(descriptor)
+
+    @contextmanager
+    def tried(self, name: str) -> Iterator[bool]:
+        with _opened(self._directory, name) as descriptor:
+            yield _is_locked(descriptor)
 
 
 class FileLeases:
@@ -40,45 +41,57 @@ class FileLeases:
         self._turns: set[str] = set()
 
     def holds(self, name: str) -> bool:
-        if name not in self._held:
-            descriptor = self._locked(name)
-            if descriptor is None:
-                return False
-            self._held[name] = descriptor
+        if name in self._held:
+            return True
+        descriptor = _open(self._directory, name)
+        if not _is_locked(descriptor):
+            os.close(descriptor)
+            return False
+        self._held[name] = descriptor
         return True
 
     def turn(self, name: str, seconds: float) -> bool:
-        descriptor = self._locked(name)
-        if descriptor is None:
-            return False
-        try:
+        with _opened(self._directory, name) as descriptor:
+            if not _is_locked(descriptor):
+                return False
             now, last = self._now(), _time_in(descriptor)
             if last <= now < last + seconds:
                 return False
             _put_time(descriptor, str(now))
-        finally:
-            os.close(descriptor)
         self._turns.add(name)
         return True
 
     def give_up(self, name: str) -> None:
         if name in self._held:
             os.close(self._held.pop(name))
-        descriptor = self._locked(name) if name in self._turns else None
-        if descriptor is not None:
-            self._turns.discard(name)
-            _put_time(descriptor, "")
-            os.close(descriptor)
+        if name in self._turns:
+            with _opened(self._directory, name) as descriptor:
+                if _is_locked(descriptor):
+                    self._turns.discard(name)
+                    _put_time(descriptor, "")
 
-    def _locked(self, name: str) -> int | None:
-        self._directory.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(self._directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
+
+def _open(directory: Path, name: str) -> int:
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+@contextmanager
+def _opened(directory: Path, name: str) -> Iterator[int]:
+    descriptor = _open(directory, name)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether the lock was free, and is ours from now on."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _time_in(descriptor: int) -> float:

@@ -186,12 +186,18 @@ class BlobRows:
     def keep(self, sha256: Sha256, length: int) -> bool:
         row = self._connection.execute(_BLOB_IS_DYING, {"sha256": sha256}).first()
         if row is None:
-            values = {"sha256": sha256, "length": length, "dying": False, "released_at": 0}
-            self._connection.execute(_ADD_BLOB, values)
+            self._add(sha256, length, 0)
         return row is None or not row.dying
 
-    def is_known(self, sha256: Sha256) -> bool:
-        return bool(self._connection.execute(select(exists().where(_B.c.sha256 == sha256))).scalar())
+    def adopt(self, sha256: Sha256, length: int, released_at: int, dying: bool = False) -> bool:
+        if self._connection.execute(_BLOB_IS_DYING, {"sha256": sha256}).first() is not None:
+            return False
+        self._add(sha256, length, released_at, dying)
+        return True
+
+    def _add(self, sha256: Sha256, length: int, released_at: int, dying: bool = False) -> None:
+        values = {"sha256": sha256, "length": length, "dying": dying, "released_at": released_at}
+        self._connection.execute(_ADD_BLOB, values)
 
     def is_dying(self, sha256: Sha256) -> bool:
         statement = select(exists().where(_B.c.sha256 == sha256, _B.c.dying.is_(True)))

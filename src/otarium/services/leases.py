@@ -1,7 +1,8 @@
 """Background work that one process of all does at a time.
 
-What a job does is decided inside the writer's transaction anyway, so two holders at once would do no
-harm; a lease saves the others the work, and a dead or frozen holder's lease passes on by itself.
+What a job does is decided inside the writer's transaction anyway, or behind a lock of its own, so two
+holders at once would do no harm; a lease saves the others the work, and a dead or frozen holder's lease
+passes on by itself.
 """
 
 import time

@@ -143,8 +143,8 @@ class Blobs(Protocol):
         """Make the row live for a package that is about to be listed; False while the blob is dying."""
         ...
 
-    def is_known(self, sha256: Sha256) -> bool:
-        """Live or dying."""
+    def adopt(self, sha256: Sha256, length: int, released_at: int, dying: bool = False) -> bool:
+        """Make a row that nothing refers to, where there is none."""
         ...
 
     def is_dying(self, sha256: Sha256) -> bool: ...

@@ -1,12 +1,21 @@
 """The port of the bytes of packages."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol
 
 from otarium.domain.names import Sha256
 
 UNLIMITED = 1 << 62
+
+
+class Locks(Protocol):
+    """Between all processes that share a repository; whoever dies lets go."""
+
+    def tried(self, name: str) -> AbstractContextManager[bool]:
+        """Whether this is the one holder, until the end of the context; nobody waits. Raises Unavailable."""
+        ...
 
 
 class StagedBlob(Protocol):

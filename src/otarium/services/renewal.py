@@ -7,14 +7,14 @@ second to come finds nothing to do.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from otarium.domain import release as releases
 from otarium.domain.errors import Refusal
 from otarium.domain.names import Sha256
 from otarium.services.metadata import Metadata, load_release
 from otarium.services.ports import Catalog, Clock, Transaction
-from otarium.services.ports_blobs import BlobStore
+from otarium.services.ports_blobs import BlobStore, Locks
 from otarium.services.publishing import Outcome, Publisher
 
 log = logging.getLogger(__name__)
@@ -43,44 +43,63 @@ def renew(catalog: Catalog, metadata: Metadata, publisher: Publisher, clock: Clo
 
 
 class Sweep:
-    """Removes blobs that no package refers to and no upload holds, and expired access tokens."""
+    """Removes blobs that no package refers to, and expired access tokens.
 
-    def __init__(self, catalog: Catalog, blobs: BlobStore, clock: Clock, grace: int) -> None:
+    Nobody else deletes bytes, and one process at a time does: so a blob that is dying stays so until its
+    bytes are gone, an upload of the same bytes is refused until then, and no transaction waits for a store.
+    """
+
+    def __init__(self, catalog: Catalog, blobs: BlobStore, clock: Clock, grace: int, locks: Locks) -> None:
         self._catalog = catalog
         self._blobs = blobs
         self._clock = clock
         self._grace = grace
+        self._locks = locks
 
     def __call__(self) -> int:
-        """How many blobs were removed. Bytes and row of a blob go together, under the writer's lock: another
-        worker's sweep, or an upload of the same bytes, comes before or after, never in between."""
+        """How many blobs were removed; none while another process is at it. What could not be removed stays
+        dying, for the next time."""
+        with self._locks.tried("sweep") as ours:
+            return sum(map(self._remove, self._dying())) if ours else 0
+
+    def _dying(self) -> Sequence[Sha256]:
         now = self._clock.now()
         with self._catalog.write() as tx:
             dying = tx.blobs.mark_dying(now, self._grace)
             tx.credentials.drop_expired(now - 86_400)
-        return sum(map(self._remove, dying))
+        return dying
 
     def _remove(self, sha256: Sha256) -> bool:
-        with self._catalog.write(durable=False) as tx:
-            if not tx.blobs.is_dying(sha256):
+        with self._catalog.read() as tx:
+            if not tx.blobs.is_dying(sha256):  # the lock was lost with the database, and another swept on
                 return False
-            self._blobs.delete(sha256)
+        self._blobs.delete(sha256)
+        with self._catalog.write(durable=False) as tx:
             tx.blobs.drop(sha256)
-            return True
+        return True
+
+    def discard(self, sha256: Sha256) -> None:
+        """Remove bytes that were refused, unless a package has the same; where a sweep is just going on the
+        next one does it."""
+        with self._locks.tried("sweep") as ours:
+            if self._adopt(sha256, 0, dying=ours) and ours:
+                self._remove(sha256)
 
     def orphans(self) -> int:
-        """Remove bytes without a row, left by a power cut. An upload makes its row, under the writer's
-        lock, before its bytes get their name: so whoever holds the lock and finds no row may delete."""
-        started = time.time()
+        """Give bytes without a row, as a power cut leaves them, one that nothing refers to: they go when the
+        grace is over, unless an upload that is just arriving refers to them."""
+        started, now = time.time(), self._clock.now()
         with self._catalog.read() as tx:
             known = frozenset(row.sha256 for row in tx.blobs.every())
-        removed = 0
-        for sha256 in self._blobs.orphans(known, started):
-            with self._catalog.write(durable=False) as tx:
-                if not tx.blobs.is_known(sha256):
-                    self._blobs.delete(sha256)
-                    removed += 1
-        return removed
+        return sum(self._adopt(sha256, now) for sha256 in self._blobs.orphans(known, started))
+
+    def _adopt(self, sha256: Sha256, released_at: int, *, dying: bool = False) -> bool:
+        """Make a row for bytes that are there and have none."""
+        blob = self._blobs.open(sha256)
+        if blob is None:
+            return False
+        with blob, self._catalog.write(durable=False) as tx:
+            return tx.blobs.adopt(sha256, blob.length, released_at, dying)
 
 
 class Schedule:

@@ -1,7 +1,5 @@
 """Uploads, in two halves: `begin` refuses before a byte travels, `finish` publishes staged bytes."""
 
-import threading
-from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -13,6 +11,7 @@ from otarium.domain.packages import Content, NewPackage, Package, TargetFormat
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports import Catalog
 from otarium.services.ports_blobs import BlobStore, StagedBlob
+from otarium.services.renewal import Sweep
 from otarium.services.sources import require_no_confusion
 
 
@@ -41,14 +40,14 @@ class Upload:
 class Uploads:
     """Methods block; call them from a worker thread. Each checks that the actor may."""
 
-    def __init__(self, catalog: Catalog, blobs: BlobStore, packages: Packages, limits: Limits) -> None:
+    def __init__(
+        self, catalog: Catalog, blobs: BlobStore, packages: Packages, limits: Limits, sweep: Sweep
+    ) -> None:
         self._catalog = catalog
         self._blobs = blobs
         self._packages = packages
         self._limits = limits
-        self._lock = threading.Lock()
-        self._arriving: Counter[Sha256] = Counter()
-        """Hashes of uploads that are committed and wait for the publisher."""
+        self._sweep = sweep
 
     def begin(self, actor: Actor, upload: Upload, announced_elsewhere: int = 0) -> StagedBlob:
         """Raises whatever is already known to refuse the upload; else a place for the bytes.
@@ -82,31 +81,14 @@ class Uploads:
             )
         content = Content(TargetFormat.BINARY, sha256, length, frozenset(upload.hardware_ids))
         new = NewPackage(upload.name, upload.version, upload.hardware_ids, content)
-        with self._lock:
-            self._arriving[sha256] += 1
-        try:
-            staged.commit()
-            future = self._packages.add(actor, new, upload.accept_overlap)
-        except BaseException:
-            self._arrived(sha256)
-            raise
-        future.add_done_callback(lambda _: self._arrived(sha256))
-        return future
-
-    def _arrived(self, sha256: Sha256) -> None:
-        with self._lock:
-            self._arriving[sha256] -= 1
-            if not self._arriving[sha256]:
-                del self._arriving[sha256]
+        staged.commit()
+        return self._packages.add(actor, new, upload.accept_overlap)
 
     def discard(self, staged: StagedBlob) -> None:
-        """Remove the bytes of a refused upload, unless a package or another upload has the same."""
+        """Remove the bytes of a refused upload, unless a package has the same."""
         staged.cancel()
-        sha256 = staged.sha256
-        if sha256 is not None:
-            with self._catalog.write(durable=False) as tx, self._lock:
-                if sha256 not in self._arriving and not tx.blobs.is_known(sha256):
-                    self._blobs.delete(sha256)
+        if staged.sha256 is not None:
+            self._sweep.discard(staged.sha256)
 
     def _require_new_or_same(self, upload: Upload) -> None:
         """Raises Conflict where the headers alone tell it; the publisher looks again, at the bytes."""

@@ -89,7 +89,7 @@ class Verification:
         self._check_blobs(rows, frozenset(sha for sha, row in known.items() if not row.dying))
         for sha256 in self._blobs.orphans(frozenset(known), self._clock.now() - ORPHAN_SECONDS):
             self._report.warnings.append(
-                f"the blob {sha256} belongs to no package; the next sweep removes it"
+                f"the blob {sha256} belongs to no package; a running server removes it"
             )
         return self._report
 
