@@ -7,7 +7,7 @@ import pytest
 
 from api.calls import delete, ids, post, refused
 from api.traces import agreed, blobs, nothing_changes
-from harness import http, running_server, upload
+from harness import PATIENCE, http, running_server, upload
 
 GRACE = 2
 
@@ -108,19 +108,26 @@ def test_if_match_guards_a_delete_too(brief):
 
 
 def test_delete_upload_and_sweep_at_once_lose_no_acknowledged_package(tmp_path):
-    """Everybody deletes and brings back the same bytes while a sweep without grace runs all the time."""
+    """Everybody deletes and brings back the same bytes while a sweep without grace runs all the time. Whoever
+    comes while the bytes are just being removed is told to come back."""
     hurry = {"OTARIUM_DELETED_GRACE": "0", "OTARIUM_SWEEP_INTERVAL": "0.01"}
     with running_server(tmp_path / "data", env=hurry, workers=2) as server:
         failures, until = [], time.monotonic() + 2
 
+        def bring(version):
+            deadline = time.monotonic() + PATIENCE
+            while (answer := post(server, "churn", version, b"everybody's bytes")).status == 503:
+                assert answer.headers["retry-after"] == "1" and time.monotonic() < deadline, answer.body
+            assert answer.status == 200, answer.body
+
         def churn(version):
             try:
                 while time.monotonic() < until:
-                    upload(server, "churn", version, b"everybody's bytes")
+                    bring(version)
                     body = http(server, "GET", f"/repo/targets/churn-{version}").body
                     assert body == b"everybody's bytes", body
                     assert delete(server, f"churn-{version}").status == 200
-                upload(server, "churn", version, b"everybody's bytes")
+                bring(version)
             except Exception as error:
                 failures.append(error)
 
