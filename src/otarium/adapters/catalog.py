@@ -148,6 +148,7 @@ def _engine(path: Path, connections: int, busy_seconds: float) -> Engine:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=busy_seconds,
+        pool_use_lifo=True,  # what it read is still in the cache of the connection that was used last
         isolation_level="AUTOCOMMIT",
         json_deserializer=msgspec.json.decode,
         connect_args={"timeout": busy_seconds, "check_same_thread": False},

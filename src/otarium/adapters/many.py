@@ -1,4 +1,4 @@
-"""Many numbers as one parameter, the text of a list of them, which is JSON: a table of one column to join.
+"""Many numbers as one parameter, the text of a list of them, which is JSON: a table to join, in their order.
 
 So there is one statement for however many, and nothing is made for each of them.
 """
@@ -17,8 +17,8 @@ class _Many(FunctionElement[Any]):
 
 
 def many(parameter: ColumnElement[str]) -> TableValuedAlias:
-    """Its column is `value`; and so it is called itself, as PostgreSQL calls the column after it."""
-    return _Many(parameter).table_valued("value", name="value")
+    """Its columns are `key`, the place in the list, and `value`."""
+    return _Many(parameter).table_valued("key", "value", name="many")
 
 
 @compiles(_Many)
@@ -28,4 +28,5 @@ def _sqlite(element: _Many, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(_Many, "postgresql")
 def _postgresql(element: _Many, compiler: SQLCompiler, **options: Any) -> str:
-    return f"unnest(translate({compiler.process(element.clauses, **options)}, '[]', '{{}}')::int[])"
+    array = f"translate({compiler.process(element.clauses, **options)}, '[]', '{{}}')::int[]"
+    return f"(SELECT key, value FROM unnest({array}) WITH ORDINALITY AS numbered (value, key))"  # noqa: S608

@@ -58,7 +58,9 @@ _PKS = Quick(
     .offset(bindparam("skip"))
 )
 _KEYS = many(bindparam("pks", type_=Text()))
-_LISTED = Quick(select(_P.c.pk, _P.c.source, _P.c.listed).join_from(_KEYS, _P, _P.c.pk == _KEYS.c.value))
+_LISTED = Quick(
+    select(_P.c.source, _P.c.listed).join_from(_KEYS, _P, _P.c.pk == _KEYS.c.value).order_by(_KEYS.c.key)
+)
 
 
 def page(connection: Connection, query: PackageQuery) -> Page:
@@ -126,9 +128,6 @@ def stated(connection: Connection, query: PackageQuery, required: Sequence[Claus
 
 
 def listed(connection: Connection, pks: list[int]) -> list[Listed]:
-    """In the order given. Whoever is gone since the listing was read is left out."""
-    if not pks:
-        return []
-    rows = _LISTED.rows(connection, pks=str(pks))
-    found = {pk: (source, members) for pk, source, members in rows}
-    return [one for pk in pks if (one := found.get(pk))]
+    """In the order given."""
+    rows: list[Any] = _LISTED.rows(connection, pks=str(pks)) if pks else []
+    return rows

@@ -14,6 +14,7 @@ from otarium.web.errors import UriTooLong
 from otarium.web.limits import PATH_BYTES
 
 API_BASES = ("/api/v2beta", "/api/v2")
+_LISTS = frozenset(f"{base}/{name}" for base in API_BASES for name in ("packages", "packages_external"))
 _PACKAGE = re.compile(rf"(?P<head>(?:{'|'.join(API_BASES)})/packages/)(?P<id>.+)")
 DEVICE_PATHS = ("/repo/", "/tuf/")
 _DEVICE = re.compile(r"/+(repo|tuf)/+")
@@ -26,7 +27,7 @@ def enter(scope: dict[str, Any]) -> None:
     path = path_text(raw)
     if len(path) + len(scope["query_string"]) > PATH_BYTES:
         raise UriTooLong(f"Path and query have more than {PATH_BYTES} bytes; ask for less at once.")
-    if path.startswith(DEVICE_PATHS) and "//" not in path:
+    if path in _LISTS or (path.startswith(DEVICE_PATHS) and "//" not in path):
         return
     if _DEVICE.match(path):
         scope["path"] = _DEVICE.sub(r"/\1/", scope["path"])

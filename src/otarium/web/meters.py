@@ -7,6 +7,7 @@ set, a worker tells its own numbers.
 
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -27,6 +28,7 @@ class WorkerMeters:
         self._told_device_requests = 0
         self._define_web()
         self._define_work()
+        self._answered = cache(self._labelled)
 
     def _define_web(self) -> None:
         where = self.registry
@@ -83,9 +85,12 @@ class WorkerMeters:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """`route` is a template, never a path: its values must be few."""
-        method = method if method in _METHODS else "other"
-        self._requests.labels(method, route, str(status)).inc()
-        self._durations.labels(method, route).observe(seconds)
+        requests, durations = self._answered(method if method in _METHODS else "other", route, status)
+        requests.inc()
+        durations.observe(seconds)
+
+    def _labelled(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, str(status)), self._durations.labels(method, route)
 
     def uploads(self, running: int) -> None:
         self._uploads.set(running)
