@@ -4,6 +4,7 @@
 pages of packages.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -11,10 +12,11 @@ from typing import Any, cast
 from litestar import Litestar, Router
 from litestar.di import Provide
 
-from otarium.web import api, errors, gate, health, oauth, openapi, sources, ui
+from otarium.web import api, errors, first_step, gate, health, oauth, openapi, sources, ui
 from otarium.web.auth import Authenticator
 from otarium.web.context import Web
 from otarium.web.device import DeviceApp
+from otarium.web.first_step import in_a_task
 from otarium.web.http import bodiless, send_error
 from otarium.web.metrics import metrics
 from otarium.web.observe import Inner, Observer
@@ -48,8 +50,10 @@ def _entrance(web: Web, device: DeviceApp, answer: Inner, framework: Asgi) -> As
                 await send(ready[0])
                 await send(ready[1])
             else:
+                await in_a_task()
                 await devices(scope, receive, send)
         else:
+            await in_a_task()
             await observed(scope, receive, send)
 
     return app
@@ -81,6 +85,7 @@ def _answering(device: Asgi, pages: Asgi, framework: Asgi) -> Asgi:
 def _framework(web: Web, authenticator: Authenticator) -> Litestar:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        first_step.install(asyncio.get_running_loop())
         web.started()
         try:
             yield
