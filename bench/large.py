@@ -26,7 +26,7 @@ SIZES = {0: 15, 1_000: 15, 10_000: 15, 100_000: None, 1_000_000: 30}
 UPLOADS = 60
 FIRST_CONTACT, LATER_VERSION = 600_000, 350_000
 CLIENT_SECONDS = 5
-"""A new process of python-tuf or tuf-js, from nothing to the verified package."""
+"""Of each client, python-tuf and tuf-js among them, until it has the verified package."""
 PATIENCE = 20.0
 
 
