@@ -26,7 +26,7 @@ ROUNDS = 3
 UPLOADS = 20
 FIRST_CONTACT, LATER_VERSION = 600_000, 350_000
 CLIENT_SECONDS = 5
-"""A new process of python-tuf or tuf-js, from nothing to the verified package."""
+"""Of each client, python-tuf and tuf-js among them, until it has the verified package."""
 PATIENCE = 20.0
 
 
