@@ -22,6 +22,7 @@ KINDS = {
     "sorted": "any offset, by name",
     "name": "nameContains, 200 match",
     "hardware": "hardwareIds, 2,500 match",
+    "mixed": "all of these in turn, filters and orders drawn",
 }
 
 

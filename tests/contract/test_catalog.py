@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import psycopg
@@ -142,6 +143,21 @@ def test_a_reader_keeps_its_view_while_another_writes(catalog: Catalog) -> None:
         assert tx.packages.get(package().id) is None
         add(catalog, package())
         assert tx.packages.get(package().id) is None
+
+
+def test_whoever_finds_no_connection_is_told_to_try_again(catalog: Catalog, database: Database) -> None:
+    few = database.catalog(readers=1, busy_seconds=0.1)
+    for _ in range(5):
+        with suppress(ZeroDivisionError), few.read():
+            1 / 0  # noqa: B018
+    with ExitStack() as open_ones:
+        for _ in range(3):
+            open_ones.enter_context(few.read())
+        with pytest.raises(Unavailable, match="Too many requests"), few.read():
+            pass
+    with few.read() as tx:
+        assert tx.packages.revision() == 0
+    few.close()
 
 
 def test_every_commit_is_noticed_within_a_second(catalog: Catalog, changes: Changes) -> None:

@@ -13,12 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from queue import Empty, LifoQueue
 
 import msgspec
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlalchemy.pool import QueuePool
 
 from otarium.adapters.transaction import SqlTransaction
 from otarium.domain.errors import StorageFull, Unavailable
@@ -37,16 +36,16 @@ class SqliteCatalog:
     def __init__(self, path: Path, *, readers: int = 8, busy_seconds: float = BUSY_SECONDS) -> None:
         """`readers` transactions may be open at once; a writer waits `busy_seconds` for its turn."""
         self._busy_seconds = busy_seconds
-        self._engine = _engine(path, readers + 2, busy_seconds)
+        self._connections = _Connections(_engine(path, busy_seconds), readers + 2, busy_seconds)
         self._turnstile, self._lock = path.with_suffix(".turnstile"), path.with_suffix(".lock")
         self._writer = threading.Lock()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._connections.close()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._connections.one() as connection:
             driver = _driver(connection)
             driver.execute("BEGIN")
             try:
@@ -56,7 +55,7 @@ class SqliteCatalog:
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Transaction]:
-        with _translated(), self._exclusive(), self._engine.connect() as connection:
+        with _translated(), self._exclusive(), self._connections.one() as connection:
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
@@ -89,18 +88,47 @@ class SqliteCatalog:
 
     def checkpoint(self) -> None:
         """Move committed pages from the log into the database file, without waiting for anybody."""
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._connections.one() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def copy_to(self, target: Path) -> list[Sha256]:
         """A consistent copy of the database while others write; answers the blobs that it lists."""
-        with self._engine.connect() as connection, closing(sqlite3.connect(target)) as copy:
+        with self._connections.one() as connection, closing(sqlite3.connect(target)) as copy:
             _driver(connection).backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")
             listed = (
                 "SELECT DISTINCT sha256 FROM packages WHERE location IS NULL AND source = ? ORDER BY sha256"
             )
             return [Sha256(row[0]) for row in copy.execute(listed, (OWN_SOURCE,))]
+
+
+class _Connections:
+    """Kept open, and the last used is taken first: what it read is still in its cache. A pool of SQLAlchemy
+    puts one together anew each time, which is a part of a page that can be seen."""
+
+    def __init__(self, engine: Engine, most: int, patience: float) -> None:
+        """`most` of them at once; whoever comes after waits `patience` seconds."""
+        self._engine, self._patience = engine, patience
+        self._idle: LifoQueue[Connection | None] = LifoQueue()
+        for _ in range(most):
+            self._idle.put(None)
+
+    @contextmanager
+    def one(self) -> Iterator[Connection]:
+        try:
+            connection = self._idle.get(timeout=self._patience)
+        except Empty:
+            raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from None
+        try:
+            connection = connection or self._engine.connect()
+            yield connection
+        finally:
+            self._idle.put(connection)
+
+    def close(self) -> None:
+        while not self._idle.empty():
+            if connection := self._idle.get():
+                connection.close()
 
 
 class SqliteChanges:
@@ -141,14 +169,10 @@ def _busy() -> Unavailable:
     return Unavailable("Another change is taking long; try again in a moment.")
 
 
-def _engine(path: Path, connections: int, busy_seconds: float) -> Engine:
+def _engine(path: Path, busy_seconds: float) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
-        poolclass=QueuePool,
-        pool_size=connections,
-        max_overflow=0,
-        pool_timeout=busy_seconds,
-        pool_use_lifo=True,  # what it read is still in the cache of the connection that was used last
+        poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         json_deserializer=msgspec.json.decode,
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
@@ -186,8 +210,6 @@ def _translated() -> Iterator[None]:
     """Database failures in our words."""
     try:
         yield
-    except NoConnection as error:
-        raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from error
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF

@@ -173,7 +173,7 @@ class PackageRows:
 
     def every(self) -> Iterator[tuple[Package, Entry]]:
         statement = select(*SHOWN, *ENTRY).where(_OWN).order_by(_P.c.package_id)
-        for row in self._connection.execution_options(yield_per=1000).execute(statement):
+        for row in self._connection.execute(statement.execution_options(yield_per=1000)):
             try:
                 yield package_of(row), entry_of(*row[len(SHOWN) :])
             except (ValueError, KeyError, TypeError) as error:
