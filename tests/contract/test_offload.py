@@ -83,7 +83,7 @@ def upload(repository: Repository) -> Upload:
     publisher, _ = repository.worker()
     opened, actor = repository.opened, Actor("test", frozenset(Scope))
     packages = Packages(opened.catalog, opened.blobs, publisher, opened.shelving(), Limits())
-    uploads = Uploads(opened.catalog, opened.blobs, packages, Limits())
+    uploads = Uploads(opened.catalog, opened.blobs, packages, Limits(), opened.sweep())
 
     def put(name: str) -> None:
         body = f"the bytes of {name}".encode()

@@ -89,7 +89,7 @@ class Rig:
         opened = self.repository.opened
         self.publisher, self.metadata = self.repository.worker()
         self.packages = Packages(opened.catalog, opened.blobs, self.publisher, opened.shelving(), Limits())
-        self.uploads = Uploads(opened.catalog, opened.blobs, self.packages, Limits())
+        self.uploads = Uploads(opened.catalog, opened.blobs, self.packages, Limits(), opened.sweep())
 
     def offload(self, target: MemoryTarget) -> Offload:
         """Of a process that just started."""
