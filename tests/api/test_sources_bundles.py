@@ -235,18 +235,18 @@ def test_a_key_id_that_another_source_uses_for_another_key_is_refused(server, ho
     assert every(server) == ["mine"]
 
 
-def test_the_own_bundle_is_handed_out_until_our_list_delegates(server, host):
-    """Nobody takes over a list that delegates further."""
+def test_the_own_bundle_names_the_feed_and_stays_the_same_when_our_list_delegates(server, host):
     path = "/api/otarium/v1/bundle"
     bundle = done(http(server, "GET", path + "?name=ours.json&path=own/*&path=more/*"))
     about = bundle["delegationMetadata"]
     assert (about["name"], about["paths"], about["terminating"]) == ("ours", ["own/*", "more/*"], False)
     assert (bundle["fetchUrl"], bundle["targetsUrl"]) == (
-        server.repo + "/targets.json",
+        server.repo + "/feed/targets.json",
         server.repo + "/targets/",
     )
-    assert bundle["keys"] and bundle["tufFetchUrl"] == server.tuf + "/targets.json"
+    assert bundle["keys"] and bundle["tufFetchUrl"] == server.tuf + "/feed/targets.json"
     for query in ("name=root", "name=p-0a", "path=../x", "path=", "name=a/b"):
         refused(http(server, "GET", f"{path}?{query}"), 400, "invalid_entity")
+    before = done(http(server, "GET", path))
     add(server, feed(host, "in-the-way"))
-    refused(http(server, "GET", path), 409, "conflicting_entity", "source publish")
+    assert done(http(server, "GET", path)) == before

@@ -88,19 +88,20 @@ def check_shape(answer, total):
 
 @pytest.mark.parametrize("dialect", ["repo", "tuf"])
 def test_odd_custom_of_every_kind_never_breaks_a_list(server, host, dialect):
-    odd = feed(host, "odd-custom")
-    targets = every_odd_value("odd-custom", dialect)
+    name = f"odd-custom-{dialect}"
+    odd = feed(host, name)
+    targets = every_odd_value(name, dialect)
     assert len(targets) > 300
     raw = odd.publish(targets, 2, dialect)
     shown = add(server, odd)
     assert (shown["state"], shown["leftOut"]) == ("fresh", [])
-    assert served(server, "odd-custom", dialect) == raw
+    assert served(server, name, dialect) == raw
     for query in (f"limit={EVERYTHING}", "limit=1000", "limit=1000&sortBy=Filename&sortDirection=Asc"):
-        answer = page_of(server, query + "&packageSource=odd-custom")
+        answer = page_of(server, f"{query}&packageSource={name}")
         check_shape(answer, len(targets))
         assert all(set(one) == PACKAGE_KEYS for one in answer["values"])
         assert len(PaginationResultPackage.from_dict(answer).values) == len(targets)
-    answer = page_of(server, f"limit={EVERYTHING}&idContains=odd-custom/", "/api/v2/packages_external")
+    answer = page_of(server, f"limit={EVERYTHING}&idContains={name}/", "/api/v2/packages_external")
     check_shape(answer, len(targets))
     assert len(PaginationResultExternalPackage.from_dict(answer).values) == len(targets)
     for package_id in list(targets)[::25]:

@@ -45,7 +45,7 @@ def removing(name: str) -> Change[None]:
     def change(tx: Transaction, now: int) -> Outcome[None]:
         one = tx.packages.get(PackageId(f"{name}-1"))
         assert one is not None
-        signs = SHELVING.take(tx, one.id, one.entry())
+        signs = SHELVING.take(tx, one.name, one.id, one.entry())
         tx.packages.remove(one, tx.packages.next_revision(), now)
         return Outcome(None, signs)
 

@@ -113,7 +113,7 @@ def test_an_operator_is_told_at_three_quarters_what_makes_room_in_this_layout(
 
     def problems(warned_from: int) -> list[tuple[str, str]]:
         small = replace(limits, delegating=warned_from * 4 // 3)
-        found = look(repository.opened.inventory(), metadata.current, repository.clock.now(), 0, small)
+        found = look(repository.opened.inventory(), metadata, repository.clock.now(), 0, small, None)
         return [(one.problem, one.advice) for one in found.findings]
 
     if flat:

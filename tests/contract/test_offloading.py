@@ -16,6 +16,7 @@ from harness import PATIENCE
 from otarium.domain.access import Actor, Scope
 from otarium.domain.names import HardwareId, PackageId, PackageName, PackageVersion, Sha256
 from otarium.domain.roles import Dialect
+from otarium.domain.shelves import ShelfLimits
 from otarium.services.metadata import Metadata
 from otarium.services.offload import Offload
 from otarium.services.offloading import DISTANCE_SECONDS, Offloading
@@ -335,7 +336,7 @@ def told_by_status(rig: Rig, target: MemoryTarget) -> tuple[Copy | None, list[st
     metadata: Metadata = rig.repository.opened.publisher()[1]
     metadata.refresh()
     offload, now = rig.offload_of(metadata, target), rig.repository.clock.now()
-    found = look(rig.repository.opened.inventory(), metadata, now, 0, offload)
+    found = look(rig.repository.opened.inventory(), metadata, now, 0, ShelfLimits(), offload)
     return found.copy, [finding.problem for finding in found.findings]
 
 
