@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextvars import copy_context
+from contextlib import suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -89,9 +90,35 @@ class Web:
 
 
 def _on(pool: Executor, call: Callable[..., T], arguments: tuple[Any, ...]) -> "asyncio.Future[T]":
-    """In a thread, for the same request: its id and its span go along."""
-    run = copy_context().run
-    return asyncio.get_running_loop().run_in_executor(pool, run, call, *arguments)
+    """In a thread, for the same request: its id and its span go along. The answer comes straight back, which
+    is half the way that `run_in_executor` takes."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+    pool.submit(_call, loop, answer, copy_context(), call, arguments)
+    return answer
+
+
+def _call(
+    loop: asyncio.AbstractEventLoop,
+    answer: "asyncio.Future[T]",
+    context: Context,
+    call: Callable[..., T],
+    arguments: tuple[Any, ...],
+) -> None:
+    if answer.cancelled():
+        return
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        try:
+            found = context.run(call, *arguments)
+        except BaseException as error:
+            loop.call_soon_threadsafe(_settle, answer, answer.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(_settle, answer, answer.set_result, found)
+
+
+def _settle(answer: "asyncio.Future[Any]", settle: Callable[[Any], None], outcome: Any) -> None:
+    if not answer.done():
+        settle(outcome)
 
 
 async def published(future: "Future[T]") -> T:
