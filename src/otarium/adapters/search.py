@@ -89,7 +89,7 @@ def count(connection: Connection, query: PackageQuery) -> tuple[int, Cursor]:
 def find(connection: Connection, sorting: SortKey, required: Sequence[Clause]) -> _Found:
     columns = columns_of(required)
     rows = _blocks(*columns).rows(connection, sorting=sorting)
-    ends = list(accumulate(row[0] for row in rows))
+    ends = list(accumulate([row[0] for row in rows]))
     if not required:
         return _Found(ends, ends[-1] if ends else 0, None)
     places = np.flatnonzero(passing(required, joined(rows, columns)))
