@@ -30,7 +30,8 @@ KEPT = 10
 """Packages of each visitor."""
 HOUR = 3600.0
 MIB_AN_HOUR = 1.0
-MIB_OF_A_SHORT_RUN = 16.0
+MIB_OF_A_SHORT_RUN = 32.0
+"""Caches take a quarter of an hour to fill: files of metadata, and pages of SQLite for each connection."""
 FILES_MORE_OR_LESS = 5
 P99_SECONDS = 0.05
 GOOD = {200, 206, 304}
@@ -135,15 +136,16 @@ def prove(setup: Setup) -> list[str]:
     problems = [problem for visitor in visitors for problem in visitor.problems]
     claim(not problems, f"{len(problems)} failed: {problems[:5]}")
     p99 = quantiles([one for visitor in visitors for one in visitor.metadata], n=100)[98]
-    claim(p99 < P99_SECONDS + setup.patience, f"p99 of metadata is {p99 * 1000:.0f} ms")
-    claim(max(files) - min(files) <= 2 * FILES_MORE_OR_LESS, f"open files: {min(files)} to {max(files)}")
     statuses = sum((visitor.statuses for visitor in visitors), Counter[str]())
     counted = ", ".join(f"{count} {name}" for name, count in sorted(statuses.items()))
-    return [
+    told = [
         f"{seconds / 60:.0f} minutes: {counted}",
         f"p99 of metadata {p99 * 1000:.1f} ms; {min(files)} to {max(files)} open files",
         _growth(memory, seconds),
     ]
+    claim(p99 < P99_SECONDS + setup.patience, f"slow: {told}")
+    claim(max(files) - min(files) <= 2 * FILES_MORE_OR_LESS, f"files stay open: {told}")
+    return told
 
 
 @contextmanager
