@@ -47,19 +47,27 @@ def main() -> int:
     options.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         ground = Ground(Path(directory))
-        for name in options.names or BENCHMARKS:
-            started = time.monotonic()
-            print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
-            try:
-                results += [(name, figure) for figure in BENCHMARKS[name](ground)]
-            except MissingTool as missing:
-                sys.exit(f"\n{missing}")
-            print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
-    print(table(results))
-    if options.json:
-        rows = [{"benchmark": name, **figure.as_json()} for name, figure in results]
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        try:
+            for name in options.names or BENCHMARKS:
+                results += _run(name, ground)
+        finally:  # what was measured is told although something fails
+            print(table(results))
+            if options.json:
+                rows = [{"benchmark": name, **figure.as_json()} for name, figure in results]
+                options.json.write_text(json.dumps(rows, indent=1) + "\n")
     return int(any(figure.verdict == "MISS" for _, figure in results))
+
+
+def _run(name: str, ground: Ground) -> list[tuple[str, Figure]]:
+    started = time.monotonic()
+    print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
+    ground.begin(name)
+    try:
+        figures = BENCHMARKS[name](ground)
+    except MissingTool as missing:
+        sys.exit(f"\n{missing}")
+    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+    return [(name, figure) for figure in figures]
 
 
 def _options() -> argparse.Namespace:

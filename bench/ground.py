@@ -25,11 +25,17 @@ def require_tools(*tools: str) -> None:
 
 
 class Ground:
-    """`directory` has to be on the file system that is to be measured, not in memory."""
+    """`directory` is the running benchmark's own; it has to be on the file system that is to be measured, not
+    in memory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._all = directory
         self._seeded: Path | None = None
+
+    def begin(self, name: str) -> None:
+        self.directory = self._all / name
+        self.directory.mkdir()
 
     @contextmanager
     def server(self, name: str, workers: int = 1, **options: str) -> Iterator[Server]:
@@ -48,7 +54,7 @@ class Ground:
 
     def _seed(self) -> Path:
         if self._seeded is None:
-            seeded = self.directory / "seeded"
+            seeded = self._all / "seeded"
             with running_server(seeded, workers=1) as server:
                 seeding.seed(server, PACKAGES)
             self._seeded = seeded
