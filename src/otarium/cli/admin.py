@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from otarium.cli import credentials
-from otarium.cli.opening import AsJson, DataDir, MasterKeyFile, opened, told
-from otarium.cli.serving import become_server
+from otarium.cli.opening import AsJson, DataDir, MasterKeyFile, opened, settings_of, told
 from otarium.cli.status import status
 
 
@@ -46,18 +45,22 @@ def serve(
 
     Example: otarium serve --data-dir /var/lib/otarium --public-url https://ota.example.com
     """
-    become_server(
-        {"data_dir": data_dir, "master_key_file": master_key_file},
-        {
-            "host": host,
-            "port": port,
-            "workers": workers,
-            "public_url": public_url,
-            "device_access": device_access,
-            "tls_cert": tls_cert,
-            "tls_key": tls_key,
-        },
-    )
+    with told():
+        from otarium.server import Banner
+        from otarium.server import serve as run
+
+        settings = settings_of(
+            data_dir,
+            master_key_file,
+            host=host,
+            port=port,
+            workers=workers,
+            public_url=public_url,
+            device_access=device_access,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+        )
+        run(settings, Banner())
 
 
 def root_export(

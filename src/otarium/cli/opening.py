@@ -5,16 +5,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from otarium.cli.output import printable
-from otarium.cli.serving import settings_of
 from otarium.domain.errors import Broken, Refusal
 
 if TYPE_CHECKING:
     from otarium.bootstrap import Repository
+    from otarium.settings import Settings
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="The data directory [env OTARIUM_DATA_DIR]", metavar="DIR")
@@ -68,10 +68,29 @@ def _further_names(error: Exception) -> list[str]:
     return [name for name in names if not re.search(whole % re.escape(name), str(error))]
 
 
+def settings_of(data_dir: Path | None, master_key_file: Path | None = None, **http: Any) -> "Settings":
+    """Options over the environment; exits with 2 when one is wrong."""
+    from pydantic import ValidationError
+
+    from otarium.settings import HttpSettings, Settings, StorageSettings
+
+    def given(**options: Any) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if value is not None}
+
+    try:
+        storage = StorageSettings(**given(data_dir=data_dir, master_key_file=master_key_file))
+        return Settings(storage=storage, http=HttpSettings(**given(**http)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        typer.echo(f"otarium: the setting {place} is wrong: {first['msg']}", err=True)
+        raise typer.Exit(2) from None
+
+
 def opened(data_dir: Path | None, master_key_file: Path | None) -> "Repository":
     from otarium.bootstrap import exists, open_repository
 
-    settings = settings_of({"data_dir": data_dir, "master_key_file": master_key_file}, {})
+    settings = settings_of(data_dir, master_key_file)
     if not exists(settings):
         raise Broken(f"there is no repository in {settings.storage.data_dir}; `otarium serve` makes one")
     return open_repository(settings)
