@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from prove.calls import download, is_refused_for_now, listed, post_package, sha2
 from prove.claims import Setup, claim
 from prove.observer import Observer
 from prove.processes import members
-from prove.traffic import UPLOADERS, Roamer
+from prove.traffic import UPLOADERS, Roamer, working
 
 ROUNDS = 30
 SECONDS, SHORT_SECONDS = 20.0, 6.0
@@ -49,7 +48,7 @@ def prove(setup: Setup) -> list[str]:
         seen: dict[tuple[str, str, int], str] = {}
         observers = [running.enter_context(Observer(replica, seen)) for replica in replicas]
         roamers = [Roamer(replicas, f"load-{n}", f"{setup.seed} {n}") for n in range(UPLOADERS)]
-        with _working(roamers):
+        with working([lambda stop, one=one: one.run(stop, stop) for one in roamers]):
             started = time.monotonic()
             for number in range(1, rounds + 1):
                 struck, other = replicas if number % 2 else reversed(replicas)
@@ -90,20 +89,6 @@ def _replicas(setup: Setup, url: str) -> Iterator[list[Server]]:
         shutil.copy(first / "master.key", second / "master.key")
         with running_server(second, env=shared) as other:
             yield [one, other]
-
-
-@contextmanager
-def _working(roamers: Sequence[Roamer]) -> Iterator[None]:
-    stop = threading.Event()
-    threads = [threading.Thread(target=one.run, args=(stop, stop)) for one in roamers]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
 def _frozen(struck: Server, other: Server, url: str, number: int, most: float) -> float:

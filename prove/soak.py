@@ -11,8 +11,6 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from statistics import linear_regression, mean, quantiles
@@ -22,6 +20,7 @@ from harness import Server, running_server
 from prove.calls import body_of
 from prove.claims import Setup, claim
 from prove.processes import members, open_files, resident_bytes
+from prove.traffic import working
 from publisher import serving, target
 
 MINUTES = 10
@@ -129,7 +128,7 @@ def prove(setup: Setup) -> list[str]:
             Visitor(server, f"load{number}", random.Random(f"{setup.seed} {number}"))
             for number in range(VISITORS)
         ]
-        with _visiting(visitors):
+        with working([one.run for one in visitors]):
             memory, files = _looked_at(server, source, seconds)
         verified = server.run("verify", check=False, seconds=VERIFY_SECONDS)
         claim(verified.returncode == 0, f"otarium verify: {verified.stdout} {verified.stderr}")
@@ -146,20 +145,6 @@ def prove(setup: Setup) -> list[str]:
     claim(p99 < P99_SECONDS + setup.patience, f"slow: {told}")
     claim(max(files) - min(files) <= 2 * FILES_MORE_OR_LESS, f"files stay open: {told}")
     return told
-
-
-@contextmanager
-def _visiting(visitors: list[Visitor]) -> Iterator[None]:
-    stop = threading.Event()
-    threads = [threading.Thread(target=one.run, args=(stop,)) for one in visitors]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
 def _looked_at(server: Server, source: Feed, seconds: float) -> tuple[list[tuple[float, float]], list[int]]:

@@ -8,7 +8,8 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from urllib.parse import quote
@@ -124,6 +125,21 @@ class Roamer(Uploader):
             except (OSError, HTTPException):
                 self.statuses["without an answer"] += 1
                 stop.wait(0.05)
+
+
+@contextmanager
+def working(runs: Sequence[Callable[[threading.Event], object]]) -> Iterator[None]:
+    """All of these at once, each told when to stop."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=run, args=(stop,)) for run in runs]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def _path(package_id: str) -> str:
