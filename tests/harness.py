@@ -87,6 +87,10 @@ class Server:
         return self.data_dir.with_name(self.data_dir.name + ".log")
 
     def start(self) -> None:
+        self.begin()
+        self.wait_until_ready()
+
+    def begin(self) -> None:
         command = [*self._command("serve"), "--host", "127.0.0.1", "--port", str(self.port), *self.args]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -97,7 +101,6 @@ class Server:
                 env=self._environment(),
                 start_new_session=True,
             )
-        self.wait_until_ready()
 
     def wait_until_ready(self, seconds: float = READY_SECONDS) -> None:
         deadline = time.monotonic() + seconds

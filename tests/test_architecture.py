@@ -23,7 +23,9 @@ DOORS = {
     "backends": {"services", "adapters", "settings"},
     "background": {"services", "backends", "bootstrap", "web"},
     "bootstrap": {"domain", "services", "adapters", "web", "settings", "backends", "background", "running"},
-    "server": {"domain", "services", "web", "settings", "bootstrap", "logs", "running"},
+    "banner": {"services", "settings"},
+    "processes": {"domain", "web", "settings", "bootstrap", "banner", "logs", "running"},
+    "server": {"domain", "settings", "processes", "logs", "running"},
     "cli": {"domain", "services", "settings", "bootstrap", "server", "running"},
     "__main__": {"cli"},
 }

@@ -21,6 +21,21 @@ LOCK = "serve.lock"
 METRICS = "metrics"
 LEAVING = "leaving"
 _YOUNG_SECONDS = 60
+_locks: list[int] = []
+
+
+@contextlib.contextmanager
+def locked_by_main(descriptor: int) -> Iterator[None]:
+    """Its lock ends with the main process."""
+    _locks.append(descriptor)
+    yield
+    _locks.remove(descriptor)
+
+
+def leave_locks() -> None:
+    """In a child of the main process, which would hold them a moment longer than it lives."""
+    while _locks:
+        os.close(_locks.pop())
 
 
 @contextlib.contextmanager
@@ -37,7 +52,8 @@ def directory(path: Path) -> Iterator[dict[str, str]]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (path / METRICS).mkdir()
-        yield {"PROMETHEUS_MULTIPROC_DIR": str(path / METRICS)}
+        with locked_by_main(lock):
+            yield {"PROMETHEUS_MULTIPROC_DIR": str(path / METRICS)}
     finally:
         shutil.rmtree(path, ignore_errors=True)
         os.close(lock)

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 
 from contract import killed_upgrade
 from contract.conftest import Database
-from otarium.adapters import migrations, tables
+from otarium.adapters import indexes, migrations
 from otarium.domain.errors import Broken
 from otarium.domain.listed import listed
 from otarium.domain.names import PackageId
@@ -31,7 +31,7 @@ def test_the_migrated_schema_is_the_schema_in_the_code(database: Database) -> No
     migrations.upgrade(database.url)
     with create_engine(database.url).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, tables.metadata) == []
+        assert compare_metadata(context, indexes.metadata) == []
 
 
 def test_the_newest_revision_is_the_one_that_a_start_looks_for() -> None:
@@ -77,7 +77,7 @@ def test_an_upgrade_that_is_killed_midway_leaves_everything_to_the_next(
     migrations.upgrade(database.url)
     with create_engine(database.url).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, tables.metadata) == []
+        assert compare_metadata(context, indexes.metadata) == []
     _require_everything(database)
 
 

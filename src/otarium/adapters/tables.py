@@ -1,4 +1,4 @@
-"""The schema, one for every database. Migrations make it; a test holds the two against each other.
+"""The schema, one for every database; `indexes` completes it. Migrations make it; a test compares them.
 
 A package is this repository's own where `source` is "targets"; the others are what external sources list.
 Times are whole seconds since 1970. `listed` is what lists show of a package (see `domain.listed`); `words`
@@ -25,11 +25,10 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects import postgresql
 
 metadata = MetaData()
 
-_Text = String().with_variant(postgresql.VARCHAR(collation="C"), "postgresql")
+_Text = String().with_variant(String(collation="C"), "postgresql")
 """Compared by code point, as devices and clients compare names; PostgreSQL would ask the locale."""
 
 SQLITE_PAGE_BYTES = 8192
@@ -98,8 +97,6 @@ words = Table(
     UniqueConstraint("digest", name="one_number_per_word"),
     Index("words_by_kind", "kind", "odd_id", "folded"),
 )
-_ODD = text("odd_id IS NOT NULL")
-Index("words_of_odd_ids", words.c.number, sqlite_where=_ODD, postgresql_where=_ODD)
 
 listing = Table(
     "listing",
@@ -148,23 +145,6 @@ role_files = Table(
     Column("tuf", LargeBinary),
     Column("shared_tail", LargeBinary),
     UniqueConstraint("signed_by", "version", name="one_version_per_key"),
-)
-# Conditions that SQLite recognises in a query; of a comparison with a parameter it would not.
-_NEWEST = text("surplus_at IS NULL")
-_SURPLUS = text("surplus_at IS NOT NULL AND uptane IS NOT NULL")
-Index(
-    "role_files_newest",
-    role_files.c.role,
-    role_files.c.version,
-    sqlite_where=_NEWEST,
-    postgresql_where=_NEWEST,
-)
-Index(
-    "role_files_surplus",
-    role_files.c.surplus_at,
-    role_files.c.version,
-    sqlite_where=_SURPLUS,
-    postgresql_where=_SURPLUS,
 )
 
 shelves = Table(

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from otarium.cli import credentials
 from otarium.cli.opening import AsJson, DataDir, MasterKeyFile, opened, settings_of, told
@@ -46,7 +44,6 @@ def serve(
     Example: otarium serve --data-dir /var/lib/otarium --public-url https://ota.example.com
     """
     with told():
-        from otarium.server import Banner
         from otarium.server import serve as run
 
         settings = settings_of(
@@ -60,7 +57,7 @@ def serve(
             tls_cert=tls_cert,
             tls_key=tls_key,
         )
-        run(settings, Banner())
+        run(settings)
 
 
 def root_export(
@@ -129,8 +126,16 @@ def backup(
 @contextmanager
 def _byte_progress(what: str) -> Iterator[Callable[[int], None]]:
     """A rate on a terminal, silence elsewhere."""
+    from rich import progress
+    from rich.console import Console
+
     console = Console(stderr=True)
-    columns = (f"{what} ", BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda count: progress.advance(task, count)
+    columns = (
+        f"{what} ",
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+    )
+    with progress.Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda count: bar.advance(task, count)

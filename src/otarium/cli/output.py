@@ -5,6 +5,8 @@ tabs for other programs. Everything else goes to stderr, an error as one line, a
 further name that it is about. Colours only on a terminal and never with NO_COLOR. Text that came from
 elsewhere is shown without its control characters, which could rewrite the screen.
 
+rich is imported where it draws: the main process of a server never does, and holds what it imports for good.
+
 Exit codes: 0 done, 1 a negative answer or a failure, 2 a command that makes no sense.
 """
 
@@ -14,13 +16,12 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FAILED = 1
 USAGE = 2
@@ -40,8 +41,10 @@ def seconds_of(duration: str) -> int:
     return seconds
 
 
-def console(stream: IO[str]) -> Console:
+def console(stream: IO[str]) -> "Console":
     """Asks only the stream whether it is a terminal, whatever the environment says; rich obeys NO_COLOR."""
+    from rich.console import Console
+
     return Console(file=stream, force_terminal=stream.isatty(), markup=False, highlight=False, emoji=False)
 
 
@@ -71,6 +74,9 @@ def show_record(fields: Mapping[str, object]) -> None:
         for name, value in filled.items():
             sys.stdout.write(f"{name}\t{printable(value)}\n")
         return
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -85,6 +91,10 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         for row in rows:
             sys.stdout.write("\t".join(printable(value) for value in row) + "\n")
         return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -105,20 +115,24 @@ def size_text(size: int) -> str:
 
 def note(text: str) -> None:
     """A remark on stderr."""
-    console(sys.stderr).print(Text(printable(text)), soft_wrap=True)
+    _remark(printable(text))
 
 
 def warn(text: str) -> None:
     """One line on stderr that something will not work as perhaps meant."""
-    console(sys.stderr).print(
-        Text.assemble(("warning:", "bold yellow"), " ", printable(text)), soft_wrap=True
-    )
+    _remark(("warning:", "bold yellow"), " ", printable(text))
 
 
 def stop(text: str, code: int = FAILED) -> NoReturn:
     """Says in one line on stderr why nothing (more) was done, and ends the command."""
-    console(sys.stderr).print(Text.assemble(("otarium:", "bold red"), " ", printable(text)), soft_wrap=True)
+    _remark(("otarium:", "bold red"), " ", printable(text))
     raise typer.Exit(code)
+
+
+def _remark(*parts: str | tuple[str, str]) -> None:
+    from rich.text import Text
+
+    console(sys.stderr).print(Text.assemble(*parts), soft_wrap=True)
 
 
 @contextmanager

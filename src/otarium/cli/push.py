@@ -9,14 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from otarium.cli.connect import ClientId, ClientSecret, Host, Json, Token, document, repository
 from otarium.cli.output import console, failures, show_json, show_record, size_text, stop, warn
@@ -132,13 +124,15 @@ def transfer_bar(what: str) -> Iterator[Callable[[int, int], Any] | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    from rich import progress
+
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.DownloadColumn(binary_units=True),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console(sys.stderr)) as bar:
+    with progress.Progress(*columns, console=console(sys.stderr)) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

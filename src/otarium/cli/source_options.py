@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from otarium.cli.output import console, seconds_of, warn
 
@@ -71,6 +70,8 @@ def edits_of(
 ) -> dict[str, Any]:
     """Members of Fetching that were given."""
     if insecure:
+        from rich.text import Text
+
         red = Text("This source may use plain http and private addresses.", style="bold red")
         console(typer.get_text_stream("stderr")).print(red)
     fields = {

@@ -4,10 +4,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from otarium.cli.output import console, printable, show_json, show_record, show_table, warn
 
 if TYPE_CHECKING:
@@ -34,6 +30,10 @@ def table(sources: Sequence["Source"], now: int, as_json: bool) -> None:
     elif not sys.stdout.isatty():
         show_table(_COLUMNS, map(_row, documents))
     else:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
         grid = Table(*_COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
         for document in documents:
             name, state, *others, url = _row(document)

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from otarium.cli.opening import AsJson, DataDir, MasterKeyFile, opened, told
 from otarium.cli.output import console, printable, show_json, size_text
@@ -54,6 +52,9 @@ def _show(found: "Status", server: str | None, jobs: "dict[str, Job]") -> None:
         for name, text, _ in lines:
             sys.stdout.write(f"{name}\t{printable(text)}\n")
         return
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")

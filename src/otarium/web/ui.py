@@ -1,9 +1,10 @@
-"""Pages for people: the API reference at /docs, rendered once from the OpenAPI document. No scripts."""
+"""Pages for people: the API reference at /docs, made of the OpenAPI document when it is first asked for. It
+has no scripts."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, select_autoescape
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
@@ -18,15 +19,14 @@ _HEADERS = {
 def routes(document: dict[str, Any]) -> list[HTTPRouteHandler]:
     """/openapi.json, /docs, and / which leads there."""
     encoded = msgspec.json.encode(document)
-    page = _environment().get_template("docs.html").render(document=document, schema_of=_schema_name)
 
     @get("/openapi.json")
     async def openapi_json() -> Response[bytes]:
         return Response(encoded, media_type="application/json")
 
-    @get("/docs")
-    async def docs() -> Response[str]:
-        return Response(page, media_type="text/html", headers=_HEADERS)
+    @get("/docs", sync_to_thread=True)
+    def docs() -> Response[str]:
+        return Response(_page(encoded), media_type="text/html", headers=_HEADERS)
 
     @get("/", status_code=302)
     async def start() -> Redirect:
@@ -35,13 +35,19 @@ def routes(document: dict[str, Any]) -> list[HTTPRouteHandler]:
     return [openapi_json, docs, start]
 
 
-def _environment() -> Environment:
-    return Environment(
+@cache
+def _page(encoded: bytes) -> str:
+    # Imported here because most workers never show it.
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    environment = Environment(
         loader=PackageLoader("otarium.web"),
         autoescape=select_autoescape(),
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    template = environment.get_template("docs.html")
+    return template.render(document=msgspec.json.decode(encoded), schema_of=_schema_name)
 
 
 def _schema_name(content: dict[str, Any] | None) -> str:

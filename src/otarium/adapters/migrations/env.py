@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import create_engine, event
 
-from otarium.adapters import tables
+from otarium.adapters import indexes, tables
 
 _ONE_AT_A_TIME = 7_205_759
 """Key of the advisory lock under which replicas that start together take turns (PostgreSQL)."""
@@ -30,7 +30,7 @@ else:
 
 
 with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=tables.metadata, transactional_ddl=True)
+    context.configure(connection=connection, target_metadata=indexes.metadata, transactional_ddl=True)
     with context.begin_transaction():
         context.run_migrations()
 engine.dispose()

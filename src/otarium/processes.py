@@ -1,0 +1,101 @@
+"""The processes that a server's main process forks: one that prepares the data and ends, and the workers."""
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from otarium import banner, logs, running
+from otarium.domain.errors import Broken
+from otarium.settings import Settings
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from otarium.web.app import Asgi
+
+_PR_SET_PDEATHSIG = 1
+MAIN_PID = "OTARIUM_MAIN_PID"
+_NO_FAILURE = {None, 0, -signal.SIGINT, -signal.SIGTERM}
+
+
+class Preparation:
+    """The data directory is made or migrated in a process of its own, since what is loaded for that would
+    stay in memory for good. Workers load their code meanwhile, and wait for it before they open anything."""
+
+    def __init__(self, settings: Settings) -> None:
+        fork = multiprocessing.get_context("fork")
+        self._settings = settings
+        self._done = fork.Event()
+        self._failure, failure = fork.Pipe(duplex=False)
+        self._process = fork.Process(target=self._prepare, args=(failure,), daemon=True)
+
+    def start(self, failed: Callable[[], None]) -> None:
+        """Calls `failed` from another thread when it comes to that."""
+        self._process.start()
+        threading.Thread(target=self._watch, args=(failed,), daemon=True).start()
+
+    def wait(self) -> None:
+        """For a worker, until it is done. Where it fails, the main process ends the workers."""
+        self._done.wait()
+
+    def require(self) -> None:
+        """Raises what it failed with, if it did; a server may have been stopped before it was done."""
+        if self._failure.poll():
+            with suppress(EOFError):  # it ended and said nothing
+                raise self._failure.recv()
+        if self._process.exitcode not in _NO_FAILURE:
+            code = self._process.exitcode
+            raise Broken(f"preparing the data directory ended unexpectedly, with code {code}; start again")
+
+    def _prepare(self, failure: "Connection") -> None:
+        _begin()
+        try:
+            from otarium import bootstrap
+
+            repository, issued = bootstrap.start(self._settings)
+            repository.catalog.close()
+            banner.show(self._settings, issued)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            failure.send(error)
+        else:
+            self._done.set()
+
+    def _watch(self, failed: Callable[[], None]) -> None:
+        self._process.join()
+        if not self._done.is_set():
+            failed()
+
+
+def worker(preparation: Preparation) -> "Asgi":
+    """The application of one worker process; called by the web server in it."""
+    _begin()
+    import otarium.web.app  # noqa: F401
+    from otarium import bootstrap
+
+    settings = Settings()
+    logs.configure(settings.logs.format)
+    preparation.wait()
+    app = bootstrap.web_app(settings)
+    # What is here now stays: to look through all of it for garbage stops a worker for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
+    return app
+
+
+def _begin() -> None:
+    """What a child does first: it stops when it is told to, and dies with its parent. Without that a killed
+    main process would leave workers answering on the port."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    running.leave_locks()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(os.environ[MAIN_PID]):
+        os._exit(1)
