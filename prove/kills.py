@@ -126,10 +126,15 @@ def _work_until_killed(kill: _Kill, uploaders: list[Uploader], seconds: float, t
 
 def _require_nobody_left(server: Server, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while (left := members(server.process.pid)) and time.monotonic() < deadline:
+    while (left := _left(server)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    claim(not left, f"processes {left} outlived the main process")
-    claim(not is_listening(server.port), "the port still answers without the main process")
+    claim(not left, f"{left} outlived the main process")
+
+
+def _left(server: Server) -> str:
+    """A process that the kernel still takes apart may hold its port for a moment longer than it is listed."""
+    processes = members(server.process.pid)
+    return f"processes {processes}" if processes else "the port" if is_listening(server.port) else ""
 
 
 def _kill_a_start(server: Server, seconds: float, tally: Tally) -> None:

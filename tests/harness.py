@@ -21,7 +21,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-READY_SECONDS = 20
+READY_SECONDS = 60
 STOP_SECONDS = 30
 COMMAND_SECONDS = 30
 PATIENCE = 10.0

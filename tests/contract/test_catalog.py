@@ -52,6 +52,19 @@ def test_a_package_comes_back_as_it_went_in(catalog: Catalog) -> None:
         assert list(tx.packages.every()) == [(one, one.entry())]
 
 
+def test_what_would_be_the_next_version_of_a_name_is_neither_here_nor_was_it_ever(catalog: Catalog) -> None:
+    one, gone = package("a", "1"), package("a", "2")
+    add(catalog, one, gone)
+    with catalog.write() as tx:
+        assert not tx.packages.would_be_next(gone.name, gone.id)
+        tx.packages.remove(gone, 1, 1)
+        answers = {
+            version: tx.packages.would_be_next(one.name, PackageId(f"a-{version}")) for version in "123"
+        }
+        assert answers == {"1": False, "2": False, "3": True}
+        assert not tx.packages.would_be_next(package("b").name, package("b").id)
+
+
 def test_what_sources_list_is_found_by_id_and_by_hash_beside_ours(catalog: Catalog) -> None:
     ours, other = package("shared"), package("other")
     theirs = {

@@ -104,6 +104,8 @@ def test_the_uploads_of_a_killed_worker_are_over_and_its_counts_stay(tmp_path):
             connection.endheaders()
         eventually(server, 8, "uploads_in_progress")
         upload(server, "before", "1", b"x")
+        route = {"method": "POST", "route": "/api/v2beta/packages", "status": "200"}
+        eventually(server, 1, "requests_total", **route)
         children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
         assert len(children) == 2
         for pid in map(int, children):
@@ -111,7 +113,6 @@ def test_the_uploads_of_a_killed_worker_are_over_and_its_counts_stay(tmp_path):
             time.sleep(2)
             server.wait_until_ready()
         eventually(server, 0, "uploads_in_progress")
-        route = {"method": "POST", "route": "/api/v2beta/packages", "status": "200"}
         assert value(server, "requests_total", **route) == 1
 
 

@@ -27,6 +27,12 @@ from otarium.services.ports import Transaction
 BUSY_SECONDS = 5
 IDLE_SECONDS = 10
 _SPARE_CONNECTIONS = 2
+_LOCKED = "SELECT namespace FROM repository FOR UPDATE"
+_BEGIN_WRITING = {
+    True: f"BEGIN ISOLATION LEVEL READ COMMITTED; {_LOCKED}",
+    False: f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off; {_LOCKED}",
+}
+"""By durability; in one journey."""
 _HOLDERS_KEEPALIVE = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
 """Else the server would notice after hours that a holder's machine is gone."""
 _LOST = (
@@ -69,16 +75,12 @@ class PostgresCatalog:
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Transaction]:
         with _translated(), self._turn(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
             try:
-                if not durable:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-                connection.exec_driver_sql("SELECT namespace FROM repository FOR UPDATE")
+                connection.exec_driver_sql(_BEGIN_WRITING[durable])
                 transaction = SqlTransaction(connection)
                 yield transaction
                 transaction.settle()
-                connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
-                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql(f"NOTIFY {CHANNEL}; COMMIT")
             except BaseException:
                 with suppress(DBAPIError):
                     connection.exec_driver_sql("ROLLBACK")

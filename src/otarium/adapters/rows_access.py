@@ -11,7 +11,7 @@ from otarium.domain.keys import SealedKey
 
 _C = tables.clients
 _T = tables.tokens
-_RECORD = insert(tables.journal)
+_RECORD = insert(tables.journal).inline()
 _TOKEN = select(_T).where(_T.c.id == bindparam("id"))
 
 

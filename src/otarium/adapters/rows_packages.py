@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     select,
@@ -63,6 +64,13 @@ _WITH_ID = select(*SHOWN).where(_P.c.package_id == bindparam("id"))
 _IS_THERE = Quick(select(_P.c.pk).where(_P.c.package_id == bindparam("id"), _OWN))
 _WAS_DELETED = Quick(select(_D.c.deleted_at).where(_D.c.package_id == bindparam("id")))
 _OWNED = Quick(select(_P.c.pk).where(_P.c.name == bindparam("name"), _OWN).limit(1))
+_WOULD_BE_NEXT = Quick(
+    select(
+        exists().where(_P.c.name == bindparam("name"), _OWN)
+        & ~exists().where(_P.c.package_id == bindparam("id"), _OWN)
+        & ~exists().where(_D.c.package_id == bindparam("id"))
+    )
+)
 _DELETED_BY_ID = select(_D).where(_D.c.package_id == bindparam("id"))
 _FORGET_DELETED = delete(_D).where(_D.c.package_id == bindparam("id"))
 _REVISION = select(tables.repository.c.revision)
@@ -79,6 +87,7 @@ class PackageRows:
         self._connection = connection
         self._touched: list[listing.Key] = []
         self._fresh: dict[int, words.Numbers] = {}
+        self._never_deleted: set[PackageId] = set()
 
     def revision(self) -> int:
         return int(self._connection.execute(_REVISION).scalar_one())
@@ -101,7 +110,7 @@ class PackageRows:
         return bool(_OWNED.rows(self._connection, name=name))
 
     def add(self, package: Package, shelf: str, entry: Entry) -> None:
-        if _WAS_DELETED.rows(self._connection, id=package.id):
+        if package.id not in self._never_deleted and _WAS_DELETED.rows(self._connection, id=package.id):
             self._connection.execute(_FORGET_DELETED, {"id": package.id})
         [numbers] = words.numbers_of(self._connection, [package])
         values = package_values(package, shelf, entry, numbers)
@@ -116,6 +125,7 @@ class PackageRows:
         self._touch(package, {pk: numbers})
 
     def remove(self, package: Package, revision: int, at: int) -> None:
+        self._never_deleted.discard(package.id)
         of_package = and_(_P.c.package_id == package.id, _OWN)
         shelf = self._connection.execute(select(_P.c.shelf).where(of_package)).scalar_one()
         self._connection.execute(delete(_P).where(of_package))
@@ -138,6 +148,12 @@ class PackageRows:
             return None
         row = self._connection.execute(_DELETED_BY_ID, {"id": package_id}).first()
         return Deleted(PackageId(row.package_id), _content(row), row.deleted_at) if row else None
+
+    def would_be_next(self, name: PackageName, package_id: PackageId) -> bool:
+        [[is_so]] = _WOULD_BE_NEXT.rows(self._connection, name=name, id=package_id)
+        if is_so:
+            self._never_deleted.add(package_id)
+        return bool(is_so)
 
     def with_hash(self, sha256: Sha256, deleted_since: int) -> Content | None:
         live = select(_P).where(_P.c.sha256 == sha256, _OWN).order_by(_P.c.location.is_not(None)).limit(1)

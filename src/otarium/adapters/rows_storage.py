@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, text, update
 
 from otarium.adapters import tables
 from otarium.adapters.quick import Quick
@@ -18,9 +18,15 @@ _F = tables.role_files
 _B = tables.blobs
 _R = tables.repository
 _BLOB_IS_DYING = select(_B.c.dying).where(_B.c.sha256 == bindparam("sha256"))
+_KEEP_BLOB = Quick(
+    # One journey. SQLAlchemy can say it for one database at a time only; to change nothing brings the row.
+    text(
+        "INSERT INTO blobs (sha256, length, dying, released_at) VALUES (:sha256, :length, false, 0) "
+        "ON CONFLICT (sha256) DO UPDATE SET length = blobs.length RETURNING dying"
+    )
+)
 _ADD_BLOB = insert(_B)
 _COUNTERS = Quick(select(_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp))
-_KEPT_BYTES = Quick(select(_R.c.kept_bytes))
 _SIZES = (_F.c.role, _F.c.version, _F.c.surplus_at, _F.c.uptane_length, _F.c.tuf_length)
 _KEPT = _F.alias("kept")
 _NEWEST_SURPLUS = (
@@ -43,8 +49,8 @@ _MARK_SURPLUS = Quick(
     .values(surplus_at=bindparam("now"))
     .returning(_F.c.uptane_length + _F.c.tuf_length)
 )
-_OLDEST_SURPLUS = (
-    select(*_SIZES)
+_OLDEST_SURPLUS = Quick(
+    select(*_SIZES, select(_R.c.kept_bytes).scalar_subquery())
     .where(_F.c.surplus_at.is_not(None), _F.c.uptane.is_not(None))
     .order_by(_F.c.surplus_at, _F.c.version)
     .limit(64)
@@ -108,15 +114,14 @@ class RoleRows:
         return [_file(row) for row in self._connection.execute(statement)]
 
     def collect(self, replaced_before: int, cap_bytes: int) -> None:
-        [[surplus]] = _KEPT_BYTES.rows(self._connection)
         dropped = 0
-        for row in self._connection.execute(_OLDEST_SURPLUS).all():
-            if row.surplus_at >= replaced_before and surplus - dropped <= cap_bytes:
+        for role, version, surplus_at, *sizes, surplus in _OLDEST_SURPLUS.rows(self._connection):
+            if surplus_at >= replaced_before and surplus - dropped <= cap_bytes:
                 break
-            self._drop_bytes(row.role, row.version)
-            dropped += row.uptane_length + row.tuf_length
+            self._drop_bytes(role, version)
+            dropped += sum(sizes)
         if dropped:
-            self._connection.execute(update(_R).values(kept_bytes=surplus - dropped))
+            self._connection.execute(update(_R).values(kept_bytes=_R.c.kept_bytes - dropped))
 
     def _drop_bytes(self, role: str, version: int) -> None:
         of_file = and_(_F.c.role == role, _F.c.version == version)
@@ -184,10 +189,8 @@ class BlobRows:
         self._connection = connection
 
     def keep(self, sha256: Sha256, length: int) -> bool:
-        row = self._connection.execute(_BLOB_IS_DYING, {"sha256": sha256}).first()
-        if row is None:
-            self._add(sha256, length, 0)
-        return row is None or not row.dying
+        [[dying]] = _KEEP_BLOB.rows(self._connection, sha256=sha256, length=length)
+        return not dying
 
     def adopt(self, sha256: Sha256, length: int, released_at: int, dying: bool = False) -> bool:
         if self._connection.execute(_BLOB_IS_DYING, {"sha256": sha256}).first() is not None:

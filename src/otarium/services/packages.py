@@ -72,16 +72,17 @@ class Packages:
     def _add(
         self, tx: Transaction, now: int, actor: Actor, new: NewPackage, accept_overlap: bool
     ) -> Outcome[Package]:
-        known = tx.packages.get(new.id)
-        if known is not None:
-            identity.require_same_names(known, new)
-            identity.require_same(known.content, new.content, new.id)
-            return Outcome(known)
-        deleted = tx.packages.deleted(new.id)
-        if deleted is not None and not self._limits.reuse_deleted_versions:
-            identity.require_same_bytes(deleted.content, new.content, new.id)
-        if not (deleted or accept_overlap):
-            require_no_confusion(tx, new.name, new.id)
+        if not tx.packages.would_be_next(new.name, new.id):
+            known = tx.packages.get(new.id)
+            if known is not None:
+                identity.require_same_names(known, new)
+                identity.require_same(known.content, new.content, new.id)
+                return Outcome(known)
+            deleted = tx.packages.deleted(new.id)
+            if deleted is not None and not self._limits.reuse_deleted_versions:
+                identity.require_same_bytes(deleted.content, new.content, new.id)
+            if not (deleted or accept_overlap):
+                require_no_confusion(tx, new.name, new.id)
         if new.content.location is None:
             self._keep_blob(tx, new.content)
         package = Package(

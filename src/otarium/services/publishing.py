@@ -1,7 +1,7 @@
 """The publisher: every change of the repository, in one thread, as one release per transaction.
 
-Waiting changes are applied together, each in a savepoint with an outcome of its own. Whatever can refuse
-a single change happens in `Change.apply`; then one release is built and signed over all of them, saved
+Waiting changes are applied together, each with an outcome of its own. Whatever can refuse a single change
+happens while it is applied; then one release is built and signed over all of them, saved
 in the same transaction, committed, shown to devices, and only then is anybody answered. Where that fails
 for all together, as with a targets.json that became too long, they are published one by one.
 """
@@ -44,7 +44,8 @@ class Outcome(Generic[T]):
 
 
 Change = Callable[[Transaction, int], Outcome[T]]
-"""(transaction, now) -> Outcome. Raises Refusal, which undoes this change alone."""
+"""(transaction, now) -> Outcome. Raises Refusal, which undoes this change alone. May be asked twice, when
+another one of the same transaction was refused."""
 
 
 @dataclass(slots=True)
@@ -180,13 +181,7 @@ class Publisher:
     ) -> tuple[list[Outcome[Any] | Exception], Release | None]:
         now = self._clock.now()
         current = self._metadata.synchronise(tx)
-        answers: list[Outcome[Any] | Exception] = []
-        for change in changes:
-            try:
-                with tx.savepoint():
-                    answers.append(change(tx, now))
-            except Refusal as refusal:
-                answers.append(refusal)
+        answers = _applied(tx, changes, now)
         signs = frozenset[str]() if current else frozenset({TARGETS})
         signs = signs.union(*(answer.signs for answer in answers if isinstance(answer, Outcome)))
         if not signs:
@@ -220,6 +215,26 @@ class Publisher:
         release = releases.build(current, root, changed, counters, now, self._lifetimes, sign, delegated)
         self._shelving.require_readable(release, current)
         return release
+
+
+def _applied(tx: Transaction, changes: Sequence[Change[Any]], now: int) -> list[Outcome[Any] | Exception]:
+    """One savepoint for all, as they are seldom refused; one for each where one was. Raises the Refusal of a
+    change that is alone, which undoes the transaction."""
+    if len(changes) == 1:
+        return [changes[0](tx, now)]
+    try:
+        with tx.savepoint():
+            return [change(tx, now) for change in changes]
+    except Refusal:
+        return [_attempted(tx, change, now) for change in changes]
+
+
+def _attempted(tx: Transaction, change: Change[Any], now: int) -> Outcome[Any] | Exception:
+    try:
+        with tx.savepoint():
+            return change(tx, now)
+    except Refusal as refusal:
+        return refusal
 
 
 def _needs_feed(tx: Transaction, current: Release | None, delegated: Delegated) -> bool:

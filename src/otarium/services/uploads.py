@@ -93,6 +93,8 @@ class Uploads:
     def _require_new_or_same(self, upload: Upload) -> None:
         """Raises Conflict where the headers alone tell it; the publisher looks again, at the bytes."""
         with self._catalog.read() as tx:
+            if tx.packages.would_be_next(upload.name, upload.id):
+                return
             known = tx.packages.get(upload.id)
             deleted = None if known else tx.packages.deleted(upload.id)
             if not (known or deleted or upload.accept_overlap):
