@@ -157,7 +157,7 @@ def _renew(connection: Connection, sorting: SortKey, key: Key, fresh: Mapping[in
         _insert(connection, sorting, low, block)
     else:
         pieces = _pieces(block)
-        connection.execute(_UPDATE, {**this, **_values(pieces[0])})
+        _UPDATE.run(connection, **this, **_values(pieces[0]))
         for piece in pieces[1:]:
             _insert(connection, sorting, _key_of(connection, sorting, int(piece[0, 0])), piece)
     return high
@@ -186,7 +186,7 @@ def _values(block: Block) -> dict[str, Any]:
     return {"new_size": block.shape[1], **{f"new_{name}": data for name, data in columns.items()}}
 
 
-_UPDATE = (
+_UPDATE = Quick(
     _L.update()
     .where(*_THIS)
     .values(size=bindparam("new_size"), **{name: bindparam(f"new_{name}") for name in COLUMNS})

@@ -1,4 +1,4 @@
-"""Statements of every page, on the driver's own cursor: SQLAlchemy writes them, once."""
+"""Statements of every page and every upload, on the driver's own cursor: SQLAlchemy writes them, once."""
 
 from typing import Any
 
@@ -7,21 +7,29 @@ from sqlalchemy.sql.elements import ClauseElement
 
 
 class Quick:
-    """A statement whose rows come as plain tuples. Parameters are given by name, each of a plain type."""
+    """Rows come as plain tuples. Parameters are given by name, each of a plain type."""
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
         self._compiled: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def rows(self, connection: Connection, /, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Of a statement that has some, were it none this time."""
+        found: list[tuple[Any, ...]] = self._executed(connection, parameters).fetchall()
+        return found
+
+    def run(self, connection: Connection, /, **parameters: Any) -> None:
+        """A statement that has no rows."""
+        self._executed(connection, parameters)
+
+    def _executed(self, connection: Connection, parameters: dict[str, Any]) -> Any:
         dialect = connection.dialect
         text, fixed = self._compiled.get(dialect.name) or self._compile(dialect)
         driver: Any = connection.connection.driver_connection
         if dialect.name == "postgresql":
             # Binary, as blocks of the listing would otherwise travel as hexadecimal text.
             driver = driver.cursor(binary=True)
-        found: list[tuple[Any, ...]] = driver.execute(text, {**fixed, **parameters}).fetchall()
-        return found
+        return driver.execute(text, {**fixed, **parameters})
 
     def _compile(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
         """Written with names, which both drivers take."""

@@ -6,12 +6,17 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from otarium.adapters import tables
+from otarium.adapters.quick import Quick
 from otarium.domain.access import Credential, Scope
 from otarium.domain.keys import SealedKey
 
 _C = tables.clients
 _T = tables.tokens
-_RECORD = insert(tables.journal).inline()
+_RECORD = Quick(
+    insert(tables.journal)
+    .inline()
+    .values({name: bindparam(name) for name in ("at", "actor", "action", "subject", "detail")})
+)
 _TOKEN = select(_T).where(_T.c.id == bindparam("id"))
 
 
@@ -104,8 +109,7 @@ class JournalRows:
         self._connection = connection
 
     def record(self, at: int, actor: str, action: str, subject: str, detail: str = "") -> None:
-        values = {"at": at, "actor": actor, "action": action, "subject": subject, "detail": detail}
-        self._connection.execute(_RECORD, values)
+        _RECORD.run(self._connection, at=at, actor=actor, action=action, subject=subject, detail=detail)
 
     def last(self, action: str) -> int | None:
         newest = select(func.max(tables.journal.c.at)).where(tables.journal.c.action == action)

@@ -1,6 +1,8 @@
 """Rows of shelves: pages, how full they are, and the names that stand on them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, or_, select, update
 
@@ -61,7 +63,7 @@ _EVERY = Quick(select(*ENTRY).where(_OWN).order_by(_P.c.package_id))
 _TOTAL = Quick(select(func.sum(_S.c.targets), func.sum(_S.c.bytes)))
 _HOLDING = select(_P.c.shelf).where(_P.c.package_id == bindparam("id"), _OWN)
 _MOVE = update(_P).where(_P.c.package_id == bindparam("id"), _OWN).values(shelf=bindparam("to"))
-_SIGNED = update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at"))
+_SIGNED = Quick(update(_S).where(_S.c.role == bindparam("of")).values(due_at=bindparam("at")))
 _EVERY_NAME = Quick(select(_N.c.name, _N.c.shelf).order_by(_N.c.name))
 _EVERY_PAGE = Quick(
     select(_S.c.role, _S.c.first, _S.c.page, _S.c.targets, _S.c.longest, _S.c.paths).where(_DELEGATED)
@@ -74,8 +76,14 @@ _STATE = (
 _NEWER = _S.alias("newer")
 _IN_USE = or_(_S.c.targets > 0, ~exists().where(_NEWER.c.first == _S.c.first, _NEWER.c.page > _S.c.page))
 """What devices are sent to."""
-_SHELVES_OF = select(_N.c.shelf).where(_N.c.name.in_(bindparam("names", expanding=True)))
-_PAGES_OF = select(func.count()).select_from(_S).where(_S.c.first.in_(_SHELVES_OF))
+
+
+@cache
+def _pages_of(names: int) -> Quick:
+    """A statement for so many names."""
+    given: list[Any] = [bindparam(f"name{number}") for number in range(names)]
+    shelves = select(_N.c.shelf).where(_N.c.name.in_(given))
+    return Quick(select(func.count()).select_from(_S).where(_S.c.first.in_(shelves)))
 
 
 class ShelfRows:
@@ -170,7 +178,9 @@ class ShelfRows:
 
     def pages_of(self, names: Iterable[str]) -> int:
         """A name or what begins one has few hyphens, and an id at most as many as it has characters."""
-        return int(self._connection.execute(_PAGES_OF, {"names": sorted(set(names))}).scalar_one())
+        given = {f"name{number}": name for number, name in enumerate(set(names))}
+        [[pages]] = _pages_of(len(given)).rows(self._connection, **given)
+        return int(pages)
 
     def mates(self, name: PackageName) -> Sequence[PackageName]:
         return [PackageName(one) for (one,) in _MATES.rows(self._connection, name=name)]
@@ -183,9 +193,8 @@ class ShelfRows:
         return [PackageId(one) for one in self._connection.execute(of_name).scalars()]
 
     def signed(self, files: Sequence[RoleFile]) -> None:
-        if files:
-            rows = [{"of": file.role, "at": (file.signed_at + file.expires) // 2} for file in files]
-            self._connection.execute(_SIGNED, rows)
+        for file in files:
+            _SIGNED.run(self._connection, of=file.role, at=(file.signed_at + file.expires) // 2)
 
     def due(self, now: int, at_most: int) -> Sequence[str]:
         late = select(_S.c.role).where(_DELEGATED, _S.c.due_at <= now, _IN_USE)

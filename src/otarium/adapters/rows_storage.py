@@ -1,6 +1,7 @@
 """Rows of signed files and of blobs."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, text, update
@@ -27,6 +28,12 @@ _KEEP_BLOB = Quick(
 )
 _ADD_BLOB = insert(_B)
 _COUNTERS = Quick(select(_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp))
+_COUNT = Quick(
+    update(_R).values(
+        **{name: bindparam(name) for name in ("root", "targets", "snapshot", "timestamp")},
+        kept_bytes=_R.c.kept_bytes + bindparam("surplus"),
+    )
+)
 _SIZES = (_F.c.role, _F.c.version, _F.c.surplus_at, _F.c.uptane_length, _F.c.tuf_length)
 _KEPT = _F.alias("kept")
 _NEWEST_SURPLUS = (
@@ -83,16 +90,7 @@ class RoleRows:
         now = release.timestamp.signed_at
         ageing = [file.role for file in new if file.role != "root"]
         surplus = sum(self._replace(role, *((0, 0) if role == FEED else (keep, now))) for role in ageing)
-        counters = release.counters
-        self._connection.execute(
-            update(_R).values(
-                root=counters.root,
-                targets=counters.targets,
-                snapshot=counters.snapshot,
-                timestamp=counters.timestamp,
-                kept_bytes=_R.c.kept_bytes + surplus,
-            )
-        )
+        _COUNT.run(self._connection, surplus=surplus, **asdict(release.counters))
 
     def _replace(self, role: str, keep: int, now: int) -> int:
         """Mark what has become surplus; its bytes."""

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -180,16 +181,19 @@ def snapshot(
     of the targets key share a version, so one can never be passed off as another."""
     stated = others or {}
     # Shelves have names without anything to escape, and there may be a thousand: they are put in order once.
-    versions = sorted(
-        (f"{role}.json", b'"%b.json":{"version":%d}' % (role.encode(), version))
-        for role, version in shelves.items()
-    )
+    versions = sorted([_versioned(role, version) for role, version in shelves.items()])
 
     def listed(dialect: Dialect) -> list[tuple[str, bytes]]:
         lines = {**stated.get(dialect, {}), TARGETS: _line(targets.in_dialect(dialect))}
         return sorted([*versions, *(_stating(role, line) for role, line in lines.items())])
 
     return _listing(header, listed, sign)
+
+
+@lru_cache(maxsize=4096)
+def _versioned(role: str, version: int) -> tuple[str, bytes]:
+    """Kept, as all but one are the same in the next snapshot."""
+    return f"{role}.json", b'"%b.json":{"version":%d}' % (role.encode(), version)
 
 
 def timestamp_role(header: Header, snapshot: RoleFile, sign: Sign) -> RoleFile:
