@@ -179,6 +179,8 @@ class ShelfRows:
     def pages_of(self, names: Iterable[str]) -> int:
         """A name or what begins one has few hyphens, and an id at most as many as it has characters."""
         given = {f"name{number}": name for number, name in enumerate(set(names))}
+        if not given:
+            return 0
         [[pages]] = _pages_of(len(given)).rows(self._connection, **given)
         return int(pages)
 
