@@ -1,4 +1,5 @@
-"""A proxy in front of an object store that changes a byte of what it passes on, where it is told to."""
+"""A proxy in front of an object store that changes a byte of what it passes on, or loses what it was
+answered, where it is told to."""
 
 import base64
 import hashlib
@@ -23,6 +24,8 @@ class Altering:
     checks: bool
     alters: set[int] = field(default_factory=set)
     """Which of the bodies that are put, counted from 1; empty ones and notes are not counted."""
+    loses: str = ""
+    """Of the next upload in parts that is completed: "answer", or "upload", which the store then forgets."""
     url: str = ""
     _count: int = 0
 
@@ -52,9 +55,17 @@ def altering(store: str, *, checks: bool) -> Iterator[Altering]:
                 if len(body) > 64 and proxy.is_wrong(body, self.headers["x-amz-checksum-sha256"]):
                     self._answer(400, {}, MISMATCH)
                     return
+            method, lost = self.command, ""
+            if method == "POST" and "uploadId=" in self.path:
+                lost, proxy.loses = proxy.loses, ""
+                method = "DELETE" if lost == "upload" else method
             behind = HTTPConnection(urlsplit(proxy.store).netloc)
-            behind.request(self.command, self.path, body, dict(self.headers))
+            behind.request(method, self.path, body, dict(self.headers))
             answer = behind.getresponse()
+            if lost:
+                answer.read()
+                self._answer(503, {}, b"")
+                return
             headers = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
             length = answer.getheader("content-length") if self.command == "HEAD" else None
             self._answer(answer.status, headers, answer.read(), length)

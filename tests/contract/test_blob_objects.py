@@ -177,6 +177,26 @@ def test_what_is_read_back_wrong_is_listed_nowhere(s3: str, tmp_path: Path) -> N
         assert staged.sha256 is None and names(store) == set()
 
 
+@pytest.mark.parametrize("lost", ["answer", "upload"])
+def test_an_upload_counts_as_whole_where_only_the_answer_was_lost(s3: str, tmp_path: Path, lost: str) -> None:
+    """To complete a large one may take a store longer than anybody waits for an answer."""
+    with altering(s3, checks=True) as proxy:
+        stores = in_bucket(proxy.url, tmp_path.name.replace("_", "-").lower())
+        store, proxy.loses = next(stores), lost
+        staged = store.stage()
+        staged.write(LARGE)
+        if lost == "answer":
+            staged.finish()
+            staged.commit()
+            assert staged.sha256 is not None and read(store, staged.sha256) == LARGE
+        else:
+            with pytest.raises(Unavailable, match=f"kept 0 of {len(LARGE)} bytes"):
+                staged.finish()
+            staged.cancel()
+        assert proxy.loses == ""
+        assert list(stores) == []
+
+
 def test_only_s3_is_trusted_to_check_what_it_gets() -> None:
     assert not ObjectBlobStore("s3://bucket", region="us-east-1")._reads_back
     assert ObjectBlobStore("az://bucket", account_name="a", skip_signature=True)._reads_back

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import BaseError
 
-from otarium.adapters.objects import Bucket, claim_of, key_of, note, remove, tokens_of, translated
+from otarium.adapters.objects import MISSING, Bucket, claim_of, key_of, note, remove, tokens_of, translated
 from otarium.adapters.parts import PART_BYTES, Place
 from otarium.domain.errors import Unavailable
 from otarium.domain.names import Sha256
@@ -87,10 +87,14 @@ class StagedObject:
     def _seal(self, writer: "WritableFile") -> None:
         """From now on there is an object, which somebody has to remove if nobody claims it."""
         note(self._bucket, self._token, self._hash.hexdigest())
-        writer.close()
+        # A store whose answer was lost, or came too late, is asked again, and knows no such upload any more:
+        # whether it is whole is what `_require_whole` finds out.
+        with suppress(*MISSING):
+            writer.close()
 
     def _require_whole(self, key: str) -> None:
-        with translated():
+        stored = 0
+        with translated(), suppress(*MISSING):
             stored = obstore.head(self._bucket.names, key)["size"]
         if stored != self._length:
             raise Unavailable(f"The object store kept {stored} of {self._length} bytes; send them again.")
