@@ -17,6 +17,8 @@ from otarium.domain.names import Sha256
 if TYPE_CHECKING:
     from obstore import WritableFile
 
+_LATE_SECONDS = 120
+"""How long a store may take to put gigabytes together after the answer to that was given up."""
 _LAST_TIME = 10**20 - 1
 """In nanoseconds."""
 
@@ -87,10 +89,19 @@ class StagedObject:
     def _seal(self, writer: "WritableFile") -> None:
         """From now on there is an object, which somebody has to remove if nobody claims it."""
         note(self._bucket, self._token, self._hash.hexdigest())
-        # A store whose answer was lost, or came too late, is asked again, and knows no such upload any more:
-        # whether it is whole is what `_require_whole` finds out.
-        with suppress(*MISSING):
+        try:
             writer.close()
+        except MISSING:
+            # A store whose answer was lost, or is late, was asked again, and knows no such upload any more: it
+            # is whole, or is still being put together, or is gone. `_require_whole` finds out.
+            self._wait_until_there()
+
+    def _wait_until_there(self) -> None:
+        for _ in range(_LATE_SECONDS):
+            with suppress(*MISSING):
+                obstore.head(self._bucket.names, self._arrived)
+                return
+            time.sleep(1)
 
     def _require_whole(self, key: str) -> None:
         stored = 0
