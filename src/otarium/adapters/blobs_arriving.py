@@ -92,8 +92,8 @@ class StagedObject:
         try:
             writer.close()
         except MISSING:
-            # A store whose answer was lost, or is late, was asked again, and knows no such upload any more: it
-            # is whole, or is still being put together, or is gone. `_require_whole` finds out.
+            # A store whose answer was lost, or is late, was asked again, and knows no such upload any more:
+            # it is whole, or is still being put together, or is gone. `_require_whole` finds out.
             self._wait_until_there()
 
     def _wait_until_there(self) -> None:
