@@ -16,7 +16,7 @@ import pytest
 from contract.altering import altering
 from contract.conftest import in_bucket
 from contract.test_blob_store import LARGE, put, read
-from otarium.adapters import blobs_objects, objects
+from otarium.adapters import blobs_arriving, blobs_objects, objects
 from otarium.adapters.blobs_objects import ObjectBlobStore
 from otarium.adapters.parts import PART_BYTES
 from otarium.domain.errors import Unavailable
@@ -178,8 +178,11 @@ def test_what_is_read_back_wrong_is_listed_nowhere(s3: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("lost", ["answer", "upload"])
-def test_an_upload_counts_as_whole_where_only_the_answer_was_lost(s3: str, tmp_path: Path, lost: str) -> None:
+def test_an_upload_counts_as_whole_where_only_the_answer_was_lost(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
     """To complete a large one may take a store longer than anybody waits for an answer."""
+    monkeypatch.setattr(blobs_arriving, "_LATE_SECONDS", 1)
     with altering(s3, checks=True) as proxy:
         stores = in_bucket(proxy.url, tmp_path.name.replace("_", "-").lower())
         store, proxy.loses = next(stores), lost
