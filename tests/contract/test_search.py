@@ -402,3 +402,47 @@ def test_search_that_was_damaged_is_found_out_and_made_anew(
     ids = [json.loads(b"{%s}" % members)["packageId"] for _, members in found]
     assert [one for one in ids if one != "n-3"] == ["n-0", "n-1", "n-2", "n-4", "n-5"]
     assert ("n-3" in ids) == ("DELETE FROM packages" not in damage)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_blocks_agree_with_the_rows_whatever_one_transaction_did_and_undid(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(listing, "MOST", 12)
+    monkeypatch.setattr(listing, "_FILL", 8)
+    dice, here = random.Random(seed), dict[PackageId, Package]()
+    for _ in range(30):
+        with catalog.write() as tx:
+            for _ in range(dice.choice((1, 1, 1, 2, 6))):
+                before = dict(here)
+                try:
+                    with tx.savepoint():
+                        for _ in range(dice.choice((1, 1, 2))):
+                            _change(tx, here, dice)
+                        if dice.random() < 0.3:
+                            raise ZeroDivisionError
+                except ZeroDivisionError:
+                    here = before
+        with catalog.read() as tx:
+            assert list(tx.searching.differences()) == []
+            found = tx.packages.search(PackageQuery(sort_by="Filename", ascending=True, limit=100)).values
+            assert shown(found) == expected(sorted(here.values(), key=lambda one: one.id))
+
+
+def _change(tx: Transaction, here: dict[PackageId, Package], dice: random.Random) -> None:
+    """Add, edit, remove, or remove and add again."""
+    one = package("n", f"{dice.randrange(60):02}", created_at=NOW + dice.randrange(3))
+    known = here.get(one.id)
+    if known is None:
+        tx.packages.add(one, TARGETS, one.entry())
+        here[one.id] = one
+        return
+    if dice.random() < 0.3:
+        edited = replace(known, comment=str(dice.random()), hardware_ids=(HardwareId(f"hw{dice.random()}"),))
+        tx.packages.replace(edited, edited.entry())
+        here[one.id] = edited
+        return
+    tx.packages.remove(here.pop(one.id), 1, NOW)
+    if dice.random() < 0.5:
+        tx.packages.add(known, TARGETS, known.entry())
+        here[one.id] = known

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, ColumnElement, Connection, bindparam, delete, insert, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, bindparam, delete, func, insert, select, tuple_
 
 from otarium.adapters import tables
 from otarium.adapters.quick import Quick
@@ -99,7 +99,7 @@ def _bound(prefix: str, sorting: SortKey) -> ColumnElement[Any]:
     return tuple_(*(bindparam(f"{prefix}_{name}", type_=_P.c[name].type) for name in names))
 
 
-def _between(sorting: SortKey, *, bounded: bool) -> Quick:
+def _between(sorting: SortKey, *, bounded: bool, counted: bool = False) -> Quick:
     """The leading column is bounded on its own too: of rows alone PostgreSQL takes a quarter to be in bounds,
     and reads every package."""
     place = place_of(sorting)
@@ -108,6 +108,8 @@ def _between(sorting: SortKey, *, bounded: bool) -> Quick:
     where = [tuple_(*place) >= _bound("low", sorting), leading >= low]
     if bounded:
         where += [tuple_(*place) < _bound("high", sorting), leading <= high]
+    if counted:
+        return Quick(select(func.count()).select_from(_P).where(*where))
     return Quick(select(_P.c.pk).where(*where).order_by(*place))
 
 
@@ -116,6 +118,8 @@ _BETWEEN = {
     for sorting in SORTINGS
 }
 
+_COUNT = {sorting: _between(sorting, bounded=True, counted=True) for sorting in SORTINGS}
+
 
 def _named(prefix: str, key: Key) -> dict[str, Any]:
     return {f"{prefix}_{name}": value for name, value in key._asdict().items()}
@@ -123,25 +127,37 @@ def _named(prefix: str, key: Key) -> dict[str, Any]:
 
 def between(connection: Connection, sorting: SortKey, low: Key, high: Key | None) -> list[int]:
     """The primary keys from `low` to below `high`, in order."""
+    bounds = _bounds(sorting, low, high)
+    return [pk for (pk,) in _BETWEEN[sorting][high is not None].rows(connection, **bounds)]
+
+
+def _bounds(sorting: SortKey, low: Key, high: Key | None) -> dict[str, Any]:
     names = Key._fields if sorting == "CreatedAt" else Key._fields[1:]
     bounds = {f"low_{name}": getattr(low, name) for name in names}
     if high is not None:
         bounds |= {f"high_{name}": getattr(high, name) for name in names}
-    return [pk for (pk,) in _BETWEEN[sorting][high is not None].rows(connection, **bounds)]
+    return bounds
 
 
-def renew(connection: Connection, touched: Sequence[Key], fresh: Mapping[int, Numbers]) -> None:
-    """Bring the blocks of these places up to date with the rows; `fresh` are the numbers of new and changed
-    packages by primary key."""
+def renew(connection: Connection, touched: Mapping[Key, int | None], fresh: Mapping[int, Numbers]) -> None:
+    """Bring the blocks of these places up to date with the rows; `touched` has the primary key of what was
+    added there and nothing else, `fresh` are the numbers of new and changed packages by primary key."""
     for sorting in SORTINGS:
         high: Key | None = _LOWEST
-        for key in sorted(one.of(sorting) for one in touched):
+        places = {key.of(sorting): pk for key, pk in touched.items()}
+        for key in sorted(places):
             if high is None or key < high:
                 continue
-            high = _renew(connection, sorting, key, fresh)
+            high = _renew(connection, sorting, key, places, fresh)
 
 
-def _renew(connection: Connection, sorting: SortKey, key: Key, fresh: Mapping[int, Numbers]) -> Key | None:
+def _renew(
+    connection: Connection,
+    sorting: SortKey,
+    key: Key,
+    places: Mapping[Key, int | None],
+    fresh: Mapping[int, Numbers],
+) -> Key | None:
     """The lower bound of the block after the one of `key`."""
     found = _AT.rows(connection, sorting=sorting, **key._asdict())
     low = Key(*found[0][:3]) if found else _LOWEST
@@ -149,7 +165,10 @@ def _renew(connection: Connection, sorting: SortKey, key: Key, fresh: Mapping[in
     old = np.array([unpacked([size], [data]) for data in columns]) if found else np.zeros((4, 0), np.int32)
     after = _NEXT.rows(connection, sorting=sorting, **low._asdict())
     high = Key(*after[0]) if after else None
-    block = _block(between(connection, sorting, low, high), old, fresh)
+    here = {one: pk for one, pk in places.items() if low <= one and (high is None or one < high)}
+    block = _with_one_more(connection, sorting, low, here, old, fresh)
+    if block is None:
+        block = _block(between(connection, sorting, low, high), old, fresh)
     this = {"this_sorting": sorting, **_named("this", low)}
     if block.shape[1] == 0:
         connection.execute(_DELETE, this)
@@ -161,6 +180,23 @@ def _renew(connection: Connection, sorting: SortKey, key: Key, fresh: Mapping[in
         for piece in pieces[1:]:
             _insert(connection, sorting, _key_of(connection, sorting, int(piece[0, 0])), piece)
     return high
+
+
+def _with_one_more(
+    connection: Connection,
+    sorting: SortKey,
+    low: Key,
+    here: Mapping[Key, int | None],
+    old: Block,
+    fresh: Mapping[int, Numbers],
+) -> Block | None:
+    """What nearly every upload makes of a block, without reading all that stands in it; None where more than
+    that happened."""
+    [(key, pk), *others] = here.items()
+    if others or pk is None or not old.shape[1] or pk in old[0]:
+        return None
+    [[before]] = _COUNT[sorting].rows(connection, **_bounds(sorting, low, key))
+    return np.insert(old.astype(np.int32), before, (pk, *fresh[pk]), axis=1)
 
 
 def _block(pks: Sequence[int], old: Block, fresh: Mapping[int, Numbers]) -> Block:

@@ -5,22 +5,12 @@ Lists show own and external packages; everything that is written, signed or serv
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    Connection,
-    Row,
-    and_,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
 
 from otarium.adapters import listing, search, tables, walk, words
 from otarium.adapters.quick import Quick
@@ -85,7 +75,8 @@ _ADD = insert(_P).returning(_P.c.pk)
 class PackageRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._touched: list[listing.Key] = []
+        self._touched: dict[listing.Key, int | None] = {}
+        """With the primary key of what was only added."""
         self._fresh: dict[int, words.Numbers] = {}
         self._never_deleted: set[PackageId] = set()
 
@@ -134,14 +125,25 @@ class PackageRows:
         self._connection.execute(insert(_D).values(**remembered, **_content_values(package.content)))
 
     def _touch(self, package: Package, numbers: Mapping[int, words.Numbers]) -> None:
-        self._touched.append(key_of(package))
+        key = key_of(package)
+        self._touched[key] = None if key in self._touched else next(iter(numbers), None)
         self._fresh |= numbers
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """Where this fails, what was touched inside was not."""
+        touched, fresh = dict(self._touched), dict(self._fresh)
+        try:
+            yield
+        except BaseException:
+            self._touched, self._fresh = touched, fresh
+            raise
 
     def settle(self) -> None:
         """Bring what searches read up to date: once for all changes, which are mostly in one block."""
         if self._touched:
             listing.renew(self._connection, self._touched, self._fresh)
-            self._touched, self._fresh = [], {}
+            self._touched, self._fresh = {}, {}
 
     def deleted(self, package_id: PackageId) -> Deleted | None:
         if not _WAS_DELETED.rows(self._connection, id=package_id):

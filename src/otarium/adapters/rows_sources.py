@@ -104,7 +104,7 @@ class SourceRows:
                 new.append(package)
         self._remove([pk for pk, _ in known.values()])
         gone = [package for _, package in known.values()]
-        listing.renew(self._connection, [key_of(one) for one in (*gone, *new)], self._add(new))
+        listing.renew(self._connection, dict.fromkeys(map(key_of, (*gone, *new))), self._add(new))
         shown = [asdict(one) for one in accepted.left_out[:_SHOWN_LEFT_OUT]]
         self._connection.execute(update(_S).where(_S.c.name == name).values(left_out=json.dumps(shown)))
 
@@ -147,7 +147,7 @@ class SourceRows:
         places = select(_P.c.created_at, _P.c.package_id, _P.c.source).where(theirs)
         gone = [listing.Key(*row) for row in self._connection.execute(places)]
         self._connection.execute(delete(_P).where(theirs))
-        listing.renew(self._connection, gone, {})
+        listing.renew(self._connection, dict.fromkeys(gone), {})
 
     def left_out(self, name: SourceName) -> Sequence[LeftOut]:
         text = self._connection.execute(select(_S.c.left_out).where(_S.c.name == name)).scalar()

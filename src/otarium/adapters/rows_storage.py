@@ -34,6 +34,9 @@ _COUNT = Quick(
         kept_bytes=_R.c.kept_bytes + bindparam("surplus"),
     )
 )
+_ADD_FILE = Quick(
+    insert(_F).values({one.name: bindparam(one.name) for one in _F.c if one is not _F.c.surplus_at})
+)
 _SIZES = (_F.c.role, _F.c.version, _F.c.surplus_at, _F.c.uptane_length, _F.c.tuf_length)
 _KEPT = _F.alias("kept")
 _NEWEST_SURPLUS = (
@@ -86,7 +89,8 @@ class RoleRows:
         known = {(file.role, file.version) for file in previous.files()} if previous else set()
         new = [file for file in release.files() if (file.role, file.version) not in known]
         new += [release.feed] if release.feed else []
-        self._connection.execute(insert(_F), [_file_values(file) for file in new])
+        for file in new:
+            _ADD_FILE.run(self._connection, **_file_values(file))
         now = release.timestamp.signed_at
         ageing = [file.role for file in new if file.role != "root"]
         surplus = sum(self._replace(role, *((0, 0) if role == FEED else (keep, now))) for role in ageing)

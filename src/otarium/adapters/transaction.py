@@ -49,7 +49,8 @@ class SqlTransaction:
     def savepoint(self) -> Iterator[None]:
         self._connection.exec_driver_sql("SAVEPOINT change")
         try:
-            yield
+            with self.packages.forgetting():
+                yield
         except BaseException:
             self._connection.exec_driver_sql("ROLLBACK TO change")
             raise

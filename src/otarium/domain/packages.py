@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -106,6 +107,7 @@ def parse_comment(raw: str) -> str:
     return raw
 
 
+@lru_cache(maxsize=1024)
 def timestamp(seconds: int) -> str:
     """Seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ`, the only form that every client accepts."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
