@@ -28,8 +28,10 @@ _locks: list[int] = []
 def locked_by_main(descriptor: int) -> Iterator[None]:
     """Its lock ends with the main process."""
     _locks.append(descriptor)
-    yield
-    _locks.remove(descriptor)
+    try:
+        yield
+    finally:
+        _locks.remove(descriptor)
 
 
 def leave_locks() -> None:

@@ -28,7 +28,7 @@ _KEEP_BLOB = Quick(
 )
 _ADD_BLOB = insert(_B)
 _COUNTERS = Quick(select(_R.c.root, _R.c.targets, _R.c.snapshot, _R.c.timestamp))
-_COUNT = Quick(
+_SAVE_COUNTERS = Quick(
     update(_R).values(
         **{name: bindparam(name) for name in ("root", "targets", "snapshot", "timestamp")},
         kept_bytes=_R.c.kept_bytes + bindparam("surplus"),
@@ -94,7 +94,7 @@ class RoleRows:
         now = release.timestamp.signed_at
         ageing = [file.role for file in new if file.role != "root"]
         surplus = sum(self._replace(role, *((0, 0) if role == FEED else (keep, now))) for role in ageing)
-        _COUNT.run(self._connection, surplus=surplus, **asdict(release.counters))
+        _SAVE_COUNTERS.run(self._connection, surplus=surplus, **asdict(release.counters))
 
     def _replace(self, role: str, keep: int, now: int) -> int:
         """Mark what has become surplus; its bytes."""
