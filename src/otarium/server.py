@@ -46,7 +46,8 @@ def serve(settings: Settings) -> None:
 
 def _run(settings: Settings, logging_config: dict[str, Any]) -> None:
     # Forked, so what is loaded here is in memory once. That must be little, with no database open and no
-    # thread but such as wait for a child. Frozen, for a search for garbage would write to all of it, and so copy it.
+    # thread but such as wait for a child. Frozen, for a search for garbage would write to all of it, and so
+    # copy it.
     multiprocessing.set_start_method("fork", force=True)
     http = settings.http
     server = _Server(
