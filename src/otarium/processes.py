@@ -85,8 +85,8 @@ def worker(preparation: Preparation) -> "Asgi":
     preparation.wait()
     app = bootstrap.web_app(settings)
     # What is here now stays: to look through all of it for garbage stops a worker for tens of milliseconds.
-    gc.collect()
     gc.freeze()
+    gc.enable()
     return app
 
 
@@ -95,6 +95,7 @@ def _begin() -> None:
     main process would leave workers answering on the port."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    gc.disable()  # loading makes hardly any garbage, and looking for it takes a tenth of the time
     running.leave_locks()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(os.environ[MAIN_PID]):

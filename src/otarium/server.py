@@ -67,7 +67,6 @@ def _run(settings: Settings, logging_config: dict[str, Any]) -> None:
     server.leaving = running.Leaving(settings.storage.run_dir, http.leave_seconds)
     preparation = Preparation(settings)
     server.on_startup(partial(preparation.start, server.stop))
-    gc.collect()
     gc.freeze()
     server.serve(target_loader=partial(worker, preparation), wrap_loader=False)
     preparation.require()

@@ -13,6 +13,7 @@ import re
 import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import httpcore
@@ -46,7 +47,10 @@ class GuardedFetcher:
     ) -> None:
         """`ca_file` is trusted beside the machine's authorities, `allowed_networks` beside public ones."""
         self._guard = Guard(ports, tuple(allowed_networks), resolver)
-        self._tls = _tls(ca_file)
+        # Made when first needed: reading the machine's authorities is a part of a start that is felt.
+        self._tls = cache(partial(_tls, ca_file))
+        if ca_file is not None:
+            self._tls()  # a file that cannot be used is told of now
         self._limit = limit
         self._connect, self._first_byte, self._total = connect_seconds, first_byte_seconds, total_seconds
 
@@ -74,7 +78,7 @@ class GuardedFetcher:
         clock.step("resolve and accept a connection", self._connect)
         try:
             with (
-                httpcore.ConnectionPool(ssl_context=self._tls, network_backend=backend) as pool,
+                httpcore.ConnectionPool(ssl_context=self._tls(), network_backend=backend) as pool,
                 pool.stream("GET", _url(place), headers=list(headers.items())) as response,
             ):
                 clock.step("finish its answer", self._total)

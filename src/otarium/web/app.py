@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from litestar import Litestar, Router
 from litestar.di import Provide
+from litestar.plugins import PluginProtocol
 
 from otarium.web import api, errors, first_step, gate, health, oauth, openapi, sources, ui
 from otarium.web.auth import Authenticator
@@ -82,6 +83,15 @@ def _answering(device: Asgi, pages: Asgi, framework: Asgi) -> Asgi:
     return answer
 
 
+class _Framework(Litestar):
+    """Without default plugins: they are for pydantic, attrs and msgspec in the signatures of handlers, where
+    nothing of ours is, and pydantic's loads pydantic 1 too, which every start and every worker would pay."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return plugins
+
+
 def _framework(web: Web, authenticator: Authenticator) -> Litestar:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -93,7 +103,7 @@ def _framework(web: Web, authenticator: Authenticator) -> Litestar:
             web.stopped()
 
     document = openapi.document(web.base_url, web.token_path)
-    return Litestar(
+    return _Framework(
         route_handlers=[
             *(Router(base, route_handlers=api.PACKAGES_API) for base in gate.API_BASES),
             Router("/api/otarium/v1", route_handlers=[api.post_reference, *sources.SOURCES_API]),
