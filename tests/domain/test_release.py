@@ -15,6 +15,7 @@ from otarium.domain.packages import timestamp
 from otarium.domain.release import Counters
 from otarium.domain.roles import TARGETS, Dialect, Header, Line, listed_versions, snapshot
 from otarium.domain.verification import Untrusted, Verified, verify_file, verify_listed, verify_roots
+from otarium.domain.versions import ShelfVersions
 
 
 def verified(made: releases.Release, dialect: Dialect, now: int = NOW) -> Verified:
@@ -61,9 +62,16 @@ ROLE_NAMES = st.from_regex(r"p-[0-9a-f]{1,5}", fullmatch=True) | st.from_regex(
 )
 
 
-@given(shelves=st.dictionaries(ROLE_NAMES, st.integers(1, 9)), sources=st.sets(ROLE_NAMES))
-def test_a_snapshot_is_canonical_whatever_it_lists(shelves: dict[str, int], sources: set[str]) -> None:
+SHELVES = st.dictionaries(ROLE_NAMES, st.integers(1, 9))
+
+
+@given(before=SHELVES, signed=SHELVES, sources=st.sets(ROLE_NAMES))
+def test_a_snapshot_is_canonical_whatever_it_lists(
+    before: dict[str, int], signed: dict[str, int], sources: set[str]
+) -> None:
     line, keys, first = Line("a" * 64, 5, 2), Keys(), release(package())
+    shelves = ShelfVersions(before).with_signed(signed)
+    assert dict(shelves) == before | signed
     others = {Dialect.UPTANE: dict.fromkeys(sources - set(shelves), line), Dialect.TUF: {}}
     made = snapshot(Header("snapshot", 1, NOW, NOW + 60), first.targets, shelves, keys.sign, others)
     for dialect in Dialect:
@@ -72,6 +80,7 @@ def test_a_snapshot_is_canonical_whatever_it_lists(shelves: dict[str, int], sour
         assert raw.endswith(b',"signed":' + canonical.olpc(signed) + b"}")
         listed = {*shelves, "targets", *others[dialect]}
         assert set(signed["meta"]) == {f"{role}.json" for role in listed}
+        assert all(signed["meta"][f"{role}.json"] == {"version": shelves[role]} for role in shelves)
 
 
 def test_every_release_raises_snapshot_and_timestamp_and_changed_shelves_only() -> None:

@@ -16,6 +16,7 @@ from otarium.domain.feed import FEED
 from otarium.domain.keys import PublicKey, Sign
 from otarium.domain.packages import Entry
 from otarium.domain.roles import TARGETS, Delegations, Dialect, Header, Lines, RoleFile
+from otarium.domain.versions import ShelfVersions
 
 DAY = 86_400
 
@@ -61,7 +62,7 @@ class Release:
     snapshot: RoleFile
     timestamp: RoleFile
     counters: Counters
-    shelves: Mapping[str, int] = field(default_factory=dict)
+    shelves: ShelfVersions = field(default_factory=ShelfVersions)
     """The version of every delegated shelf that ever was."""
     signed_shelves: Sequence[RoleFile] = ()
     feed: RoleFile | None = None
@@ -144,8 +145,8 @@ def build(
     if targets is None:
         raise ValueError("the first release needs the top-level shelf")
     feed = signed.pop(FEED, None)
-    shelves = dict(previous.shelves) if previous else {}
-    shelves |= {role: file.version for role, file in signed.items()}
+    before = previous.shelves if previous else ShelfVersions()
+    shelves = before.with_signed({role: file.version for role, file in signed.items()})
     counters = replace(counters, snapshot=counters.snapshot + 1)
     header = Header("snapshot", counters.snapshot, now, now + lifetimes.snapshot)
     snapshot = roles.snapshot(header, targets, shelves, sign, delegated.lines)

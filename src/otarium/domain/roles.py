@@ -10,10 +10,10 @@ both, so that one (offline) signature serves both. Bytes made here are stored an
 import base64
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from otarium.domain.canonical import Forms, members
 from otarium.domain.errors import Broken
 from otarium.domain.keys import PublicKey, Sign, Signature
 from otarium.domain.packages import Entry, timestamp
+from otarium.domain.versions import ShelfVersions, file_name
 
 SPEC_VERSION = "1.0.31"
 ROLE_NAMES = ("root", "targets", "snapshot", "timestamp")
@@ -173,48 +174,43 @@ Lines = Mapping[Dialect, Mapping[str, Line]]
 def snapshot(
     header: Header,
     targets: RoleFile,
-    shelves: Mapping[str, int],
+    shelves: ShelfVersions,
     sign: Sign,
     others: Lines | None = None,
 ) -> RoleFile:
-    """`shelves` gives the version of each delegated shelf, which is all that is said of them: no two files
-    of the targets key share a version, so one can never be passed off as another."""
+    """Of a delegated shelf its version is all that is said: no two files of the targets key share one, so
+    one can never be passed off as another."""
     stated = others or {}
-    # Shelves have names without anything to escape, and there may be a thousand: they are put in order once.
-    versions = sorted([_versioned(role, version) for role, version in shelves.items()])
 
-    def listed(dialect: Dialect) -> list[tuple[str, bytes]]:
-        lines = {**stated.get(dialect, {}), TARGETS: _line(targets.in_dialect(dialect))}
-        return sorted([*versions, *(_stating(role, line) for role, line in lines.items())])
+    def listed(dialect: Dialect) -> list[bytes]:
+        names, lines = shelves.names.copy(), shelves.lines.copy()
+        lengthy = {**stated.get(dialect, {}), TARGETS: _line(targets.in_dialect(dialect))}
+        for name, line in ((file_name(role), line) for role, line in lengthy.items()):
+            place = bisect_left(names, name)
+            names.insert(place, name)
+            lines.insert(place, _stating(name, line))
+        return lines
 
     return _listing(header, listed, sign)
-
-
-@lru_cache(maxsize=4096)
-def _versioned(role: str, version: int) -> tuple[str, bytes]:
-    """Kept, as all but one are the same in the next snapshot."""
-    return f"{role}.json", b'"%b.json":{"version":%d}' % (role.encode(), version)
 
 
 def timestamp_role(header: Header, snapshot: RoleFile, sign: Sign) -> RoleFile:
-    def listed(dialect: Dialect) -> list[tuple[str, bytes]]:
-        return [_stating("snapshot", _line(snapshot.in_dialect(dialect)))]
+    def listed(dialect: Dialect) -> list[bytes]:
+        return [_stating(file_name("snapshot"), _line(snapshot.in_dialect(dialect)))]
 
     return _listing(header, listed, sign)
 
 
-def _stating(role: str, line: Line) -> tuple[str, bytes]:
-    """The name of a file, and its canonical member of `meta` with length and sha256 (aktualizr needs all of
-    top-level files)."""
-    return f"{role}.json", canonical.olpc({f"{role}.json": line.to_object()})[1:-1]
+def _stating(name: str, line: Line) -> bytes:
+    """The canonical member of `meta` with length and sha256 (aktualizr needs all of top-level files)."""
+    return canonical.olpc({name: line.to_object()})[1:-1]
 
 
-def _listing(header: Header, listed: Callable[[Dialect], list[tuple[str, bytes]]], sign: Sign) -> RoleFile:
-    """A file whose `meta` has a member for each of other roles, in their order."""
+def _listing(header: Header, listed: Callable[[Dialect], list[bytes]], sign: Sign) -> RoleFile:
+    """A file whose `meta` has these members, in the order of their names."""
 
     def make(dialect: Dialect) -> bytes:
-        meta = b",".join([member for _, member in listed(dialect)])
-        signed = _signed(dialect, header, b'"meta":{', meta)
+        signed = _signed(dialect, header, b'"meta":{', b",".join(listed(dialect)))
         return _envelope(dialect, sign(header.role, signed), signed)
 
     return _file(header, make(Dialect.UPTANE), make(Dialect.TUF))

@@ -15,6 +15,7 @@ from otarium.domain.errors import Broken, Unavailable
 from otarium.domain.release import Release
 from otarium.domain.roles import TARGETS, RoleFile, listed_versions
 from otarium.domain.shelves import is_shelf
+from otarium.domain.versions import ShelfVersions
 from otarium.services.ports import Announcements, Catalog, Changes, Transaction
 
 log = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ def load_release(tx: Transaction, known: Release | None) -> Release | None:
         raise Broken("the newest snapshot does not list targets.json")
     shelves = {role: version for role, version in listed.items() if is_shelf(role) and role != TARGETS}
     root, targets = load("root", counters.root), load(TARGETS, listed[TARGETS])
-    return Release(root, targets, snapshot, timestamp, counters, shelves)
+    return Release(root, targets, snapshot, timestamp, counters, ShelfVersions(shelves))
 
 
 class _FileCache:
