@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, insert, select
 
 from builders import NOW, package
 from contract.conftest import Database
-from otarium.adapters import listing, migrations, tables
+from otarium.adapters import blocks, migrations, tables
 from otarium.domain.delegation import Accepted, SourceFile
 from otarium.domain.listed import Listed
 from otarium.domain.names import OWN_SOURCE, HardwareId, PackageId, Sha256, SourceName
@@ -190,8 +190,8 @@ def filled(
     migrations.upgrade(database.url)
     catalog, model, chance = database.catalog(), Model(), random.Random(7)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing, "MOST", 8)
-        patch.setattr(listing, "_FILL", 5)
+        patch.setattr(blocks, "MOST", 8)
+        patch.setattr(blocks, "FILL", 5)
         with catalog.write() as tx:
             tx.create_repository(0)
         for round_ in range(50):
@@ -211,7 +211,7 @@ def widths(url: str) -> set[int]:
     """Bytes of a number, in all columns of all blocks."""
     engine = create_engine(url)
     with engine.connect() as connection:
-        rows = connection.execute(select(tables.listing.c.size, *map(tables.listing.c.get, listing.COLUMNS)))
+        rows = connection.execute(select(tables.listing.c.size, *map(tables.listing.c.get, blocks.COLUMNS)))
         found = {len(data) // size for size, *columns in rows for data in columns}
     engine.dispose()
     return found
@@ -408,8 +408,8 @@ def test_search_that_was_damaged_is_found_out_and_made_anew(
 def test_blocks_agree_with_the_rows_whatever_one_transaction_did_and_undid(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(listing, "MOST", 12)
-    monkeypatch.setattr(listing, "_FILL", 8)
+    monkeypatch.setattr(blocks, "MOST", 12)
+    monkeypatch.setattr(blocks, "FILL", 8)
     dice, here = random.Random(seed), dict[PackageId, Package]()
     for _ in range(30):
         with catalog.write() as tx:

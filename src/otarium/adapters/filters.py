@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from otarium.adapters import tables
-from otarium.adapters.listing import Ints
+from otarium.adapters.blocks import Ints
 from otarium.adapters.quick import Quick
 from otarium.adapters.substring import begins_with, ends_with, holds
 from otarium.adapters.words import NAME, TRAIT, VERSION, Trait, Word, find, trait_of

@@ -7,31 +7,24 @@ A block follows from the rows of `packages`: whoever writes those calls `renew` 
 transaction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Column, ColumnElement, Connection, bindparam, delete, func, insert, select, tuple_
 
-from otarium.adapters import tables
+from otarium.adapters import blocks, tables
+from otarium.adapters.blocks import COLUMNS, Block, Table, cut
 from otarium.adapters.quick import Quick
 from otarium.adapters.words import Numbers
 from otarium.domain.packages import SortKey
 
-MOST = 1024
-_FILL = 680
-"""Of blocks that were cut: they take more before they are cut again."""
 SORTINGS: tuple[SortKey, ...] = ("CreatedAt", "Filename")
-COLUMNS = ("pks", "names", "versions", "traits")
+_FEW = 16
+"""Packages for which it pays to count their places in a block, instead of reading all that stand in it."""
 
 _P = tables.packages
 _L = tables.listing
-Ints = NDArray[np.integer[Any]]
-Block = NDArray[np.int32]
-_WIDTHS = {width.itemsize: width for width in map(np.dtype, ("u1", "<u2", "<i4"))}
 
 
 class Key(NamedTuple):
@@ -67,25 +60,6 @@ _THIS = (
     _L.c.sorting == bindparam("this_sorting"),
     *(_L.c[name] == bindparam(f"this_{name}") for name in Key._fields),
 )
-
-
-def packed(numbers: Ints) -> bytes:
-    """In as few bytes a number as hold all of them."""
-    most = numbers.max(initial=0)
-    width = next(width for width in _WIDTHS.values() if most <= np.iinfo(width).max)
-    return numbers.astype(width).tobytes()
-
-
-def unpacked(sizes: Sequence[int], blocks: Sequence[bytes]) -> Ints:
-    """One column of blocks with these sizes, which follow each other."""
-    widths = [len(data) // size for size, data in zip(sizes, blocks, strict=True)]
-    if len(set(widths)) == 1:
-        return np.frombuffer(b"".join(blocks), _WIDTHS[widths[0]])
-    runs = [
-        np.frombuffer(b"".join([data for _, data in run]), _WIDTHS[width])
-        for width, run in groupby(zip(widths, blocks, strict=True), itemgetter(0))
-    ]
-    return np.concatenate(runs) if runs else np.empty(0, np.int32)
 
 
 def place_of(sorting: SortKey) -> list[Column[Any]]:
@@ -159,67 +133,60 @@ def _renew(
     fresh: Mapping[int, Numbers],
 ) -> Key | None:
     """The lower bound of the block after the one of `key`."""
-    found = _AT.rows(connection, sorting=sorting, **key._asdict())
-    low = Key(*found[0][:3]) if found else _LOWEST
-    size, *columns = found[0][3:] if found else (0,)
-    old = np.array([unpacked([size], [data]) for data in columns]) if found else np.zeros((4, 0), np.int32)
+    low, block = _at(connection, sorting, key)
     after = _NEXT.rows(connection, sorting=sorting, **low._asdict())
     high = Key(*after[0]) if after else None
     here = {one: pk for one, pk in places.items() if low <= one and (high is None or one < high)}
-    block = _with_one_more(connection, sorting, low, here, old, fresh)
-    if block is None:
-        block = _block(between(connection, sorting, low, high), old, fresh)
     this = {"this_sorting": sorting, **_named("this", low)}
-    if block.shape[1] == 0:
+    if grown := _with_a_few_more(connection, sorting, low, block, here, fresh):
+        _UPDATE.run(connection, **this, **_values("new_", grown))
+        return high
+    table = block.with_packages(between(connection, sorting, low, high), fresh)
+    if table.shape[1] == 0:
         connection.execute(_DELETE, this)
-    elif not found:
-        _insert(connection, sorting, low, block)
+    elif not block.size:
+        _insert(connection, sorting, low, table)
     else:
-        pieces = _pieces(block)
-        _UPDATE.run(connection, **this, **_values(pieces[0]))
-        for piece in pieces[1:]:
+        first, *others = cut(table)
+        _UPDATE.run(connection, **this, **_values("new_", Block.of(first)))
+        for piece in others:
             _insert(connection, sorting, _key_of(connection, sorting, int(piece[0, 0])), piece)
     return high
 
 
-def _with_one_more(
+def _at(connection: Connection, sorting: SortKey, key: Key) -> tuple[Key, Block]:
+    """The block into which `key` belongs, and its own key."""
+    found = _AT.rows(connection, sorting=sorting, **key._asdict())
+    if not found:
+        return _LOWEST, Block()
+    created_at, package_id, source, size, *columns = found[0]
+    return Key(created_at, package_id, source), Block(size, tuple(columns))
+
+
+def _with_a_few_more(
     connection: Connection,
     sorting: SortKey,
     low: Key,
+    block: Block,
     here: Mapping[Key, int | None],
-    old: Block,
     fresh: Mapping[int, Numbers],
 ) -> Block | None:
     """What nearly every upload makes of a block, without reading all that stands in it; None where more than
     that happened."""
-    [(key, pk), *others] = here.items()
-    if others or pk is None or not old.shape[1] or pk in old[0]:
+    added = [(key, pk) for key, pk in sorted(here.items()) if pk is not None]
+    if len(added) < len(here) or len(added) > _FEW or not block.takes([pk for _, pk in added]):
         return None
-    [[before]] = _COUNT[sorting].rows(connection, **_bounds(sorting, low, key))
-    return np.insert(old.astype(np.int32), before, (pk, *fresh[pk]), axis=1)
-
-
-def _block(pks: Sequence[int], old: Block, fresh: Mapping[int, Numbers]) -> Block:
-    block = np.zeros((4, len(pks)), np.int32)
-    block[0] = pks
-    if old.shape[1]:
-        by_pk = np.argsort(old[0])
-        places = by_pk[np.minimum(np.searchsorted(old[0], block[0], sorter=by_pk), len(by_pk) - 1)]
-        block[1:] = old[1:, places]
-    for place, pk in enumerate(pks):
-        if pk in fresh:
-            block[1:, place] = fresh[pk].name, fresh[pk].version, fresh[pk].trait
+    place = 0
+    for key, pk in added:
+        [[passed]] = _COUNT[sorting].rows(connection, **_bounds(sorting, low, key))
+        low, place = key, place + passed
+        block = block.with_one(place, pk, fresh[pk])
     return block
 
 
-def _pieces(block: Block) -> list[Block]:
-    size = block.shape[1]
-    return [block] if size <= MOST else np.array_split(block, -(-size // _FILL), axis=1)
-
-
-def _values(block: Block) -> dict[str, Any]:
-    columns = dict(zip(COLUMNS, map(packed, block), strict=True))
-    return {"new_size": block.shape[1], **{f"new_{name}": data for name, data in columns.items()}}
+def _values(prefix: str, block: Block) -> dict[str, Any]:
+    columns = {f"{prefix}{name}": data for name, data in zip(COLUMNS, block.columns, strict=True)}
+    return {f"{prefix}size": block.size, **columns}
 
 
 _UPDATE = Quick(
@@ -230,10 +197,10 @@ _UPDATE = Quick(
 _DELETE = delete(_L).where(*_THIS)
 
 
-def _insert(connection: Connection, sorting: SortKey, low: Key, block: Block) -> None:
-    for number, piece in enumerate(_pieces(block)):
+def _insert(connection: Connection, sorting: SortKey, low: Key, table: Table) -> None:
+    for number, piece in enumerate(cut(table)):
         key = low if number == 0 else _key_of(connection, sorting, int(piece[0, 0]))
-        values = {name.removeprefix("new_"): value for name, value in _values(piece).items()}
+        values = _values("", Block.of(piece))
         connection.execute(insert(_L).values(sorting=sorting, **key._asdict(), **values))
 
 
@@ -247,14 +214,14 @@ def rebuild(connection: Connection) -> None:
     connection.execute(delete(_L))
     for sorting in SORTINGS:
         low = _LOWEST
-        for keys, block in _runs(connection, sorting):
-            _insert(connection, sorting, low if low is _LOWEST else keys, block)
+        for keys, table in _runs(connection, sorting):
+            _insert(connection, sorting, low if low is _LOWEST else keys, table)
             low = keys
 
 
-def _runs(connection: Connection, sorting: SortKey) -> Iterator[tuple[Key, Block]]:
+def _runs(connection: Connection, sorting: SortKey) -> Iterator[tuple[Key, Table]]:
     words = (_P.c.pk, _P.c.name_word, _P.c.version_word, _P.c.trait_word)
     every = select(_P.c.created_at, _P.c.package_id, _P.c.source, *words).order_by(*place_of(sorting))
-    result = connection.execute(every.execution_options(yield_per=_FILL))
+    result = connection.execute(every.execution_options(yield_per=blocks.FILL))
     for rows in result.partitions():
         yield Key(*rows[0][:3]).of(sorting), np.array([row[3:] for row in rows], np.int32).T

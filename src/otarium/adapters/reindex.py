@@ -11,7 +11,8 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from otarium.adapters import listing, tables, words
-from otarium.adapters.listing import COLUMNS, SORTINGS, Key, packed
+from otarium.adapters.blocks import COLUMNS, packed
+from otarium.adapters.listing import SORTINGS, Key
 from otarium.adapters.rows_packages import SHOWN, package_of
 from otarium.domain.listed import members
 from otarium.domain.packages import SortKey

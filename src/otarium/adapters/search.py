@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Text, bindparam, func, select
 
 from otarium.adapters import tables
+from otarium.adapters.blocks import Ints, unpacked
 from otarium.adapters.filters import Clause, clauses, columns_of, passing
-from otarium.adapters.listing import Ints, Key, unpacked
+from otarium.adapters.listing import Key
 from otarium.adapters.many import many
 from otarium.adapters.quick import Quick
 from otarium.domain.listed import Listed, Page
