@@ -70,8 +70,12 @@ class Uploads:
             )
         return self._blobs.stage()
 
-    def finish(self, actor: Actor, upload: Upload, staged: StagedBlob) -> "Future[Package]":
-        """Publish the staged bytes. When this, or the future, raises, the caller calls `discard`."""
+    def finish(
+        self, actor: Actor, upload: Upload, staged: StagedBlob, unwritten: bytes = b""
+    ) -> "Future[Package]":
+        """Publish the staged bytes and, after them, the unwritten. When this, or the future, raises, the
+        caller calls `discard`."""
+        staged.write(unwritten)
         sha256, length = staged.finish()
         if length != upload.length:
             raise Invalid(f"{upload.length} bytes were announced but {length} arrived; send the whole body.")

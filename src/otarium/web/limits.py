@@ -76,8 +76,10 @@ class Ticket:
         self._admission.announced -= count
 
 
-async def pump(receive: Receive, staged: StagedBlob, ticket: Ticket, pace: Pace, pool: Executor) -> None:
-    """Move a request body into `staged`. Raises TooSlow, ClientGone, or what writing raises."""
+async def pump(receive: Receive, staged: StagedBlob, ticket: Ticket, pace: Pace, pool: Executor) -> bytes:
+    """Move a request body into `staged`. One smaller than a buffer is answered instead, for whoever finishes
+    the upload to write: to hand it to a thread here would take longer than writing it. Raises TooSlow,
+    ClientGone, or what writing raises."""
     loop = asyncio.get_running_loop()
     started = time.monotonic()
     received = 0
@@ -92,7 +94,7 @@ async def pump(receive: Receive, staged: StagedBlob, ticket: Ticket, pace: Pace,
             _check_rate(received, time.monotonic() - started, pace)
             waiting.append(chunk)
             waiting_bytes += len(chunk)
-            if waiting_bytes >= BUFFER_BYTES or not more:
+            if waiting_bytes >= BUFFER_BYTES or not (more or writing is None):
                 if writing is not None:
                     await writing
                 writing = loop.run_in_executor(pool, staged.write, b"".join(waiting))
@@ -103,6 +105,7 @@ async def pump(receive: Receive, staged: StagedBlob, ticket: Ticket, pace: Pace,
             await asyncio.wait([writing])
     if writing is not None:
         writing.result()
+    return b"".join(waiting)
 
 
 async def _next_chunk(receive: Receive, idle_seconds: float) -> tuple[bytes, bool]:
