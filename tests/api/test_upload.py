@@ -15,6 +15,8 @@ from api.calls import head_of, ids, package, patch, post, upload_path, wire
 from api.traces import agreed, blob_path, nothing_changes, release_of
 from harness import http, upload
 
+BUFFER = 512 * 1024
+"""What a server collects of a body before it writes."""
 PACKAGE_MEMBERS = {
     "name",
     "version",
@@ -202,6 +204,20 @@ def test_parallel_uploads_of_many_packages_are_all_there_at_the_end(server):
             found.packages[f"up-parallel-{version}"]["hashes"]["sha256"] == hashlib.sha256(body).hexdigest()
         )
     assert before < release_of(server) <= before + len(bodies)
+
+
+@pytest.mark.parametrize("size", [1, BUFFER - 1, BUFFER, BUFFER + 1, 2 * BUFFER, 3 * BUFFER + 1])
+@pytest.mark.parametrize("piece", [64 * 1024, 4 * BUFFER], ids=["in pieces", "at once"])
+def test_every_byte_arrives_where_a_body_fills_buffers_to_the_last_and_where_not(server, size, piece):
+    body = hashlib.shake_128(str(size + piece).encode()).digest(size)
+    with wire(server, 60) as connection:
+        path = upload_path(f"up-buffers-{piece}", str(size))
+        connection.send(head_of(server, "POST", path, {"Content-Length": size}))
+        for start in range(0, size, piece):
+            connection.send(body[start : start + piece])
+        answer = connection.read_answer()
+    assert answer.json["hashes"] == {"sha256": hashlib.sha256(body).hexdigest()}
+    assert blob_path(server, hashlib.sha256(body).hexdigest()).read_bytes() == body
 
 
 def test_half_a_gigabyte_goes_through_without_being_held_in_memory(server):

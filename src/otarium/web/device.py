@@ -133,20 +133,23 @@ class DeviceApp:
         # tuf-js leaves a `%` in a name as it is; then the hash in front is enough to find the bytes.
         with suppress(Invalid):
             name = gate.decode_path(name)
-        content, hashed = await self._web.reading(self._resolve, dialect, name)
-        content = require_bytes(content, name)
+        content, hashed, link = await self._web.reading(self._find, dialect, name)
         if content.location is not None:
             reply = Reply(302, [(b"location", content.location.encode()), (b"cache-control", b"no-cache")])
             await reply.send(scope, send)
-            return
-        link = await self._web.reading(self._web.blobs.link_to, content.sha256)
-        if link is not None and link.startswith("/"):
+        elif link is not None and link.startswith("/"):
             await Reply(200, handed_over(self._web, link, immutable=hashed)).send(scope, send)
         elif link is not None:
             headers = [(b"location", link.encode()), (b"cache-control", b"private, max-age=60")]
             await Reply(302, headers).send(scope, send)
         else:
             await send_blob(scope, send, self._web, content.sha256, immutable=hashed)
+
+    def _find(self, dialect: Dialect, name: str) -> tuple[Content, bool, str | None]:
+        """What is meant, whether by its hash, and where it is fetched if not from here. Raises NotFound."""
+        content, hashed = self._resolve(dialect, name)
+        content = require_bytes(content, name)
+        return content, hashed, None if content.location else self._web.blobs.link_to(content.sha256)
 
     def _resolve(self, dialect: Dialect, name: str) -> tuple[Content | None, bool]:
         """An exact package id wins; then `[dir/]HASH.NAME`, found by the hash alone. Ours before all others,

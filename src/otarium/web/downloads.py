@@ -1,6 +1,5 @@
 """Blobs as HTTP answers: ranges, conditions, constant memory."""
 
-import asyncio
 import re
 from typing import Any
 
@@ -84,10 +83,9 @@ async def _stream(
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     position = span.start
-    loop = asyncio.get_running_loop()
     while scope["method"] != "HEAD" and position < span.stop:
         wanted = min(CHUNK_BYTES, span.stop - position)
-        data = await loop.run_in_executor(web.readers, blob.read_at, position, wanted)
+        data = await web.reading(blob.read_at, position, wanted)
         if not data:
             raise OSError("a blob became shorter while it was sent")
         position += len(data)
