@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from otarium import banner, logs, running
@@ -57,7 +57,8 @@ class Preparation:
     def _prepare(self, failure: "Connection") -> None:
         _begin()
         try:
-            from otarium import bootstrap
+            with _no_garbage_collected():
+                from otarium import bootstrap
 
             repository, issued = bootstrap.start(self._settings)
             repository.catalog.close()
@@ -77,17 +78,27 @@ class Preparation:
 def worker(preparation: Preparation) -> "Asgi":
     """The application of one worker process; called by the web server in it."""
     _begin()
-    import otarium.web.app  # noqa: F401
-    from otarium import bootstrap
+    with _no_garbage_collected():
+        import otarium.web.app  # noqa: F401
+        from otarium import bootstrap
 
-    settings = Settings()
-    logs.configure(settings.logs.format)
-    preparation.wait()
-    app = bootstrap.web_app(settings)
-    # What is here now stays: to look through all of it for garbage stops a worker for tens of milliseconds.
-    gc.freeze()
-    gc.enable()
+        settings = Settings()
+        logs.configure(settings.logs.format)
+        preparation.wait()
+        app = bootstrap.web_app(settings)
+        # What is here now stays: to look through all of it stops a worker for tens of milliseconds.
+        gc.freeze()
     return app
+
+
+@contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    """While code is loaded there is hardly any, and looking for it takes a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _begin() -> None:
@@ -95,7 +106,6 @@ def _begin() -> None:
     main process would leave workers answering on the port."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    gc.disable()  # loading makes hardly any garbage, and looking for it takes a tenth of the time
     running.leave_locks()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(os.environ[MAIN_PID]):

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine, text
 
 from builders import NOW, package
 from contract.conftest import Database
@@ -177,6 +178,21 @@ def test_every_commit_is_noticed_within_a_second(catalog: Catalog, changes: Chan
     before = _settled(changes)
     assert changes.version() == before
     add(catalog, package())
+    _wait_for_news(changes, before)
+
+
+def test_a_commit_of_which_nobody_tells_is_noticed_too(
+    catalog: Catalog, changes: Changes, database: Database
+) -> None:
+    before = _settled(changes)
+    engine = create_engine(database.url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE repository SET revision = revision + 1"))
+    engine.dispose()
+    _wait_for_news(changes, before)
+
+
+def _wait_for_news(changes: Changes, before: int) -> None:
     deadline = time.monotonic() + 1 + PATIENCE
     while changes.version() == before and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, insert, select
 
 from builders import NOW, package
 from contract.conftest import Database
-from otarium.adapters import blocks, migrations, tables
+from otarium.adapters import blocks, listing, migrations, tables
 from otarium.domain.delegation import Accepted, SourceFile
 from otarium.domain.listed import Listed
 from otarium.domain.names import OWN_SOURCE, HardwareId, PackageId, Sha256, SourceName
@@ -410,6 +410,7 @@ def test_blocks_agree_with_the_rows_whatever_one_transaction_did_and_undid(
 ) -> None:
     monkeypatch.setattr(blocks, "MOST", 12)
     monkeypatch.setattr(blocks, "FILL", 8)
+    monkeypatch.setattr(listing, "_FEW", 3)
     dice, here = random.Random(seed), dict[PackageId, Package]()
     for _ in range(30):
         with catalog.write() as tx:
@@ -444,5 +445,5 @@ def _change(tx: Transaction, here: dict[PackageId, Package], dice: random.Random
         return
     tx.packages.remove(here.pop(one.id), 1, NOW)
     if dice.random() < 0.5:
-        tx.packages.add(known, TARGETS, known.entry())
-        here[one.id] = known
+        tx.packages.add(one, TARGETS, one.entry())
+        here[one.id] = one

@@ -62,16 +62,20 @@ ROLE_NAMES = st.from_regex(r"p-[0-9a-f]{1,5}", fullmatch=True) | st.from_regex(
 )
 
 
-SHELVES = st.dictionaries(ROLE_NAMES, st.integers(1, 9))
+VERSIONS = st.none() | st.integers(1, 9)
 
 
-@given(before=SHELVES, signed=SHELVES, sources=st.sets(ROLE_NAMES))
-def test_a_snapshot_is_canonical_whatever_it_lists(
-    before: dict[str, int], signed: dict[str, int], sources: set[str]
+@given(roles=st.dictionaries(ROLE_NAMES, st.tuples(VERSIONS, VERSIONS)), sources=st.sets(ROLE_NAMES))
+def test_a_snapshot_is_canonical_whatever_it_lists_and_was_signed_again(
+    roles: dict[str, tuple[int | None, int | None]], sources: set[str]
 ) -> None:
+    before = {role: version for role, (version, _) in roles.items() if version}
+    again = {role: version for role, (_, version) in roles.items() if version}
     line, keys, first = Line("a" * 64, 5, 2), Keys(), release(package())
-    shelves = ShelfVersions(before).with_signed(signed)
-    assert dict(shelves) == before | signed
+    shelves = ShelfVersions(before).with_signed(again)
+    assert dict(shelves) == before | again
+    for way in (ShelfVersions(before | again), ShelfVersions(before).changed_to(before | again)):
+        assert (dict(way), way.lines_beside({})) == (dict(shelves), shelves.lines_beside({}))
     others = {Dialect.UPTANE: dict.fromkeys(sources - set(shelves), line), Dialect.TUF: {}}
     made = snapshot(Header("snapshot", 1, NOW, NOW + 60), first.targets, shelves, keys.sign, others)
     for dialect in Dialect:

@@ -74,11 +74,11 @@ class GuardedFetcher:
     ) -> Fetched | Place | None:
         host = place.host
         backend = _JudgedBackend(self._guard, request.insecure, clock, self._first_byte)
-        headers = {**private, **_public(place)}
+        headers, tls = {**private, **_public(place)}, self._tls()
         clock.step("resolve and accept a connection", self._connect)
         try:
             with (
-                httpcore.ConnectionPool(ssl_context=self._tls(), network_backend=backend) as pool,
+                httpcore.ConnectionPool(ssl_context=tls, network_backend=backend) as pool,
                 pool.stream("GET", _url(place), headers=list(headers.items())) as response,
             ):
                 clock.step("finish its answer", self._total)

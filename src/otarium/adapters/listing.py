@@ -118,7 +118,10 @@ def renew(connection: Connection, touched: Mapping[Key, int | None], fresh: Mapp
     added there and nothing else, `fresh` are the numbers of new and changed packages by primary key."""
     for sorting in SORTINGS:
         high: Key | None = _LOWEST
-        places = {key.of(sorting): pk for key, pk in touched.items()}
+        places: dict[Key, int | None] = {}
+        for key, pk in touched.items():
+            place = key.of(sorting)  # by name one that was removed has the place of the one that came instead
+            places[place] = None if place in places else pk
         for key in sorted(places):
             if high is None or key < high:
                 continue

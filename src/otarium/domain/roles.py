@@ -10,7 +10,6 @@ both, so that one (offline) signature serves both. Bytes made here are stored an
 import base64
 import hashlib
 import json
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -183,27 +182,22 @@ def snapshot(
     stated = others or {}
 
     def listed(dialect: Dialect) -> list[bytes]:
-        names, lines = shelves.names.copy(), shelves.lines.copy()
-        lengthy = {**stated.get(dialect, {}), TARGETS: _line(targets.in_dialect(dialect))}
-        for name, line in ((file_name(role), line) for role, line in lengthy.items()):
-            place = bisect_left(names, name)
-            names.insert(place, name)
-            lines.insert(place, _stating(name, line))
-        return lines
+        lines = {**stated.get(dialect, {}), TARGETS: _line(targets.in_dialect(dialect))}
+        return shelves.lines_beside({file_name(role): _stating(role, line) for role, line in lines.items()})
 
     return _listing(header, listed, sign)
 
 
 def timestamp_role(header: Header, snapshot: RoleFile, sign: Sign) -> RoleFile:
     def listed(dialect: Dialect) -> list[bytes]:
-        return [_stating(file_name("snapshot"), _line(snapshot.in_dialect(dialect)))]
+        return [_stating("snapshot", _line(snapshot.in_dialect(dialect)))]
 
     return _listing(header, listed, sign)
 
 
-def _stating(name: str, line: Line) -> bytes:
+def _stating(role: str, line: Line) -> bytes:
     """The canonical member of `meta` with length and sha256 (aktualizr needs all of top-level files)."""
-    return canonical.olpc({name: line.to_object()})[1:-1]
+    return canonical.olpc({file_name(role): line.to_object()})[1:-1]
 
 
 def _listing(header: Header, listed: Callable[[Dialect], list[bytes]], sign: Sign) -> RoleFile:

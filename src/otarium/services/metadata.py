@@ -191,7 +191,8 @@ def load_release(tx: Transaction, known: Release | None) -> Release | None:
         raise Broken("the newest snapshot does not list targets.json")
     shelves = {role: version for role, version in listed.items() if is_shelf(role) and role != TARGETS}
     root, targets = load("root", counters.root), load(TARGETS, listed[TARGETS])
-    return Release(root, targets, snapshot, timestamp, counters, ShelfVersions(shelves))
+    before = known.shelves if known else ShelfVersions()
+    return Release(root, targets, snapshot, timestamp, counters, before.changed_to(shelves))
 
 
 class _FileCache:

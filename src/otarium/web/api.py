@@ -85,8 +85,8 @@ async def _receive(
     announced = web.admission.announced - upload.length
     staged = await web.writing(web.uploads.begin, writer, upload, announced)
     try:
-        unwritten = await limits.pump(request.receive, staged, ticket, web.pace, web.writers)
-        publishing = await web.writing(web.uploads.finish, writer, upload, staged, unwritten)
+        pumping = limits.pump(request.receive, staged, ticket, web.pace, web.writers)
+        publishing = await web.writing(web.uploads.finish, writer, upload, staged, await pumping)
         return await published(publishing)
     except Unavailable:
         # To look whether the bytes are needed would wait for the catalog once more; the sweep does it.

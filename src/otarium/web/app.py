@@ -83,7 +83,7 @@ def _answering(device: Asgi, pages: Asgi, framework: Asgi) -> Asgi:
     return answer
 
 
-class _Framework(Litestar):
+class Framework(Litestar):
     """Without default plugins: they are for pydantic, attrs and msgspec in the signatures of handlers, where
     nothing of ours is, and pydantic's loads pydantic 1 too, which every start and every worker would pay."""
 
@@ -103,7 +103,7 @@ def _framework(web: Web, authenticator: Authenticator) -> Litestar:
             web.stopped()
 
     document = openapi.document(web.base_url, web.token_path)
-    return _Framework(
+    return Framework(
         route_handlers=[
             *(Router(base, route_handlers=api.PACKAGES_API) for base in gate.API_BASES),
             Router("/api/otarium/v1", route_handlers=[api.post_reference, *sources.SOURCES_API]),

@@ -105,6 +105,7 @@ async def pump(receive: Receive, staged: StagedBlob, ticket: Ticket, pace: Pace,
             await asyncio.wait([writing])
     if writing is not None:
         writing.result()
+    ticket.written(waiting_bytes)
     return b"".join(waiting)
 
 
