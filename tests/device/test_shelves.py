@@ -240,6 +240,29 @@ def test_names_too_alike_are_refused_and_change_nothing(server) -> None:
     upload(server, "b", "1", b"another name", [HARDWARE])
 
 
+@every_client
+def test_the_last_of_32_roles_is_found_and_what_would_stand_behind_it_is_refused(judge, tmp_path) -> None:
+    """Whoever publishes that: we, or a source beside whose packages pages of ours would stand."""
+    env = {"OTARIUM_FIRST_SHELF_PACKAGES": "1", "OTARIUM_SHELF_PACKAGES": "1"}
+    with carrier(tmp_path / "data", **env) as (server, host):
+        put(server, *(f"app-{number}" for number in range(32)))
+        device = client(judge, server, tmp_path / "device")
+        assert device.follow("app-0") == bodies("app-0")
+        assert "33 roles for 'app-" in upload(server, "app", "32", b"x", [HARDWARE], status=409)["msg"]
+        nightly = supplier(host, "nightly", "app-nightly-1", lists=BOTH, paths=["app-nightly-*"])
+        assert nightly.add(server)["state"] == "refused"
+        refusal = refused(nightly.refresh(server), 400, "invalid_delegated_target", "33 roles", "nightly")
+        assert refusal["cause"] == ["app-nightly-1"]
+        assert device.follow("app-0", "app-nightly-1") == bodies("app-0")
+        delete(server, "app-7")
+        assert nightly.refresh(server).status == 200
+        theirs = {"app-nightly-1": bytes_of("nightly", "app-nightly-1")}
+        assert device.follow("app-0", "app-nightly-1") == bodies("app-0") | theirs
+        refusal = upload(server, "app", "32", b"x", [HARDWARE], headers=OVERLAP, status=409)
+        assert refusal["cause"] == ["app-nightly-1"]
+        assert device.follow("app-0", "app-nightly-1") == bodies("app-0") | theirs
+
+
 @pytest.mark.parametrize("added", ["before", "after"])
 @every_client
 def test_a_source_of_everything_never_stands_before_own_packages(judge, added, tmp_path) -> None:

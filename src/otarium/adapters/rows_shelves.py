@@ -194,6 +194,10 @@ class ShelfRows:
         of_name = select(_P.c.package_id).where(_P.c.name == name, _OWN)
         return [PackageId(one) for one in self._connection.execute(of_name).scalars()]
 
+    def foreign_ids(self) -> Sequence[PackageId]:
+        of_others = select(_P.c.package_id).distinct().where(~_OWN)
+        return [PackageId(one) for one in self._connection.execute(of_others).scalars()]
+
     def signed(self, files: Sequence[RoleFile]) -> None:
         for file in files:
             _SIGNED.run(self._connection, of=file.role, at=(file.signed_at + file.expires) // 2)

@@ -55,6 +55,12 @@ class Crowding:
             if at_most + len(self._sources) > MOST_MATCHING:
                 yield PackageName(name)
 
+    def near(self, names: Iterable[PackageName], ids: Iterable[PackageId]) -> Iterator[PackageId]:
+        """Those of `ids` that the pages of one of these names may match."""
+        meant = set(names)
+        inexact = not meant.isdisjoint(self._inexact)
+        return (one for one in ids if inexact or not meant.isdisjoint(prefixes(one)))
+
     def _touched(self, around: Iterable[PackageName]) -> set[str]:
         shelves = {self._shelf_of[name] for name in around}
         mates = [name for name in self._names if self._shelf_of[name] in shelves]

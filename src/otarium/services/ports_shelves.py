@@ -104,6 +104,10 @@ class Shelves(Protocol):
         """The packages of a name."""
         ...
 
+    def foreign_ids(self) -> Sequence[PackageId]:
+        """The packages of all other publishers."""
+        ...
+
     def signed(self, files: Sequence[RoleFile]) -> None:
         """Remember when pages were signed."""
         ...

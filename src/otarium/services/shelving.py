@@ -5,12 +5,12 @@ goes, and what cannot be published because devices would not find it, are applie
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from otarium.domain.crowding import MOST_MATCHING, Crowding, crowded, prefixes
-from otarium.domain.errors import Conflict, TooLarge
-from otarium.domain.names import PackageId, PackageName
+from otarium.domain.errors import Conflict, SourceOutOfBounds, TooLarge
+from otarium.domain.names import PackageId, PackageName, SourceName
 from otarium.domain.packages import Entry
 from otarium.domain.release import Release, RoleKeys
 from otarium.domain.roles import TARGETS, Delegations, RoleFile
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 UNKNOWN = 1 + MOST_MATCHING
 """So many pages that all names have to be looked at."""
+_AT_ONCE = 500
 Signs = frozenset[str]
 """The roles that a change makes it necessary to sign."""
 
@@ -199,25 +200,54 @@ def _empty(tx: Transaction, role: str) -> None:
 def require_findable(
     tx: Transaction, changed: Sequence[PackageName] | None = None, ids: Sequence[PackageId] = ()
 ) -> None:
-    """Refuse what would hide a package from TUF clients: `changed` are names whose patterns are new (None:
-    all, or the sources are others), `ids` new packages. Raises Conflict."""
-    near = UNKNOWN if changed is None else _near(tx, changed, ids)
-    if near + SOURCES <= MOST_MATCHING:
+    """Refuse what would hide a package, also another publisher's, from TUF clients: `changed` are names whose
+    patterns are new (None: all, or the sources are others), `ids` new packages. Raises Conflict."""
+    crowding = _crowding(tx, UNKNOWN if changed is None else _near(tx, changed, ids))
+    if crowding is None:
         return
-    sources = [source.delegation.paths for source in tx.sources.every() if source.removed_at is None]
-    if near + len(sources) <= MOST_MATCHING:
-        return
-    crowding = Crowding(tx.shelves.named(), sources)
-    looked_at = [*ids, *(one for name in crowding.suspects(changed) for one in tx.shelves.ids(name))]
-    found = crowded(crowding, looked_at)
+    suspects = list(crowding.suspects(changed))
+    own = (one for name in suspects for one in tx.shelves.ids(name))
+    foreign = crowding.near(suspects, tx.shelves.foreign_ids() if suspects else ())
+    found = crowded(crowding, [*ids, *own, *foreign])
     if found:
-        worst = max(found, key=lambda one: found[one])
         raise Conflict(
-            f"Devices would have to look through {found[worst]} roles for {worst[:200]!a} and give up after "
-            f"{MOST_MATCHING}: too many names that begin alike, pages or sources match it. "
-            "Use another name, delete packages that fill its pages, or give sources narrower patterns.",
+            f"{_give_up(found)} Use another name, delete packages that fill its pages, or give sources "
+            "narrower patterns.",
             cause=sorted(found)[:10],
         )
+
+
+def require_listed_findable(tx: Transaction, name: SourceName, ids: Iterable[PackageId]) -> None:
+    """Refuse a publisher's list where own pages and sources would hide a package of it. Raises
+    SourceOutOfBounds."""
+    listed = list(ids)
+    begun = sorted({text for one in listed for text in prefixes(one)})
+    pieces = [begun[start : start + _AT_ONCE] for start in range(0, len(begun), _AT_ONCE)]
+    crowding = _crowding(tx, sum(map(tx.shelves.pages_of, pieces)))
+    if crowding is not None and (found := crowded(crowding, listed)):
+        raise SourceOutOfBounds(
+            f"{_give_up(found)} Its publisher is {name}. Delete own packages that fill the pages of names "
+            "with which it begins, or give sources narrower patterns.",
+            cause=sorted(found)[:10],
+        )
+
+
+def _crowding(tx: Transaction, pages: int) -> Crowding | None:
+    """None where these pages and all sources are few enough for any id."""
+    if pages + SOURCES <= MOST_MATCHING:
+        return None
+    sources = [source.delegation.paths for source in tx.sources.every() if source.removed_at is None]
+    if pages + len(sources) <= MOST_MATCHING:
+        return None
+    return Crowding(tx.shelves.named(), sources)
+
+
+def _give_up(found: Mapping[PackageId, int]) -> str:
+    worst = max(found, key=lambda one: found[one])
+    return (
+        f"Devices would have to look through {found[worst]} roles for {worst[:200]!a} and give up after "
+        f"{MOST_MATCHING}: too many names that begin alike, pages or sources match it."
+    )
 
 
 def _near(tx: Transaction, changed: Sequence[PackageName], ids: Sequence[PackageId]) -> int:

@@ -23,7 +23,7 @@ from otarium.domain.vouching import ROLE_PREFIX, vouched
 from otarium.services.ports import Catalog, Transaction
 from otarium.services.ports_sources import Vault, VouchKeys
 from otarium.services.publishing import Outcome, Publisher
-from otarium.services.shelving import require_findable
+from otarium.services.shelving import require_findable, require_listed_findable
 
 _OVERLAPS_SHOWN = 20
 
@@ -133,6 +133,7 @@ class Sources:
         if before.active and not source.active:
             tx.sources.unlist_packages(source.name)
         elif source.active and not before.active and accepted is not None:
+            require_listed_findable(tx, source.name, (package.id for package in accepted.packages))
             tx.sources.list_packages(accepted)
         if accepted is not None and source.fetching.vouches and not before.fetching.vouches:
             source = self.vouch(tx, source, accepted, now)
