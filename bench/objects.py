@@ -1,14 +1,15 @@
 """An upload into an object store, beside a plain multipart put of the same file into the same store; then one
 of 5 GiB, and 100 at once, which are about memory.
 
-The store is the one of the tests (it speaks S3 on loopback, in Python), so only the ratio says something.
+The store is the one of the tests (it speaks S3 on loopback, in Python), so only the ratio says something; and
+client, server and store share the cores, of which the plain put has one process less to feed.
 """
 
 import logging
 import os
 import urllib.request
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import obstore
@@ -28,6 +29,8 @@ SIZE = 128 * MIB
 LARGE = 5 * 1024 * MIB
 SIZE_AT_ONCE = 16 * MIB
 PATIENCE = 20.0
+PATIENT = "600s"
+"""What an answer may take: this store puts the parts of 5 GiB together in half a minute, or a whole one."""
 
 
 def run(ground: Ground) -> list[Figure]:
@@ -52,6 +55,7 @@ def _beside(ground: Ground, endpoint: str) -> list[Figure]:
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",
         "AWS_REGION": "us-east-1",
+        "AWS_TIMEOUT": PATIENT,
     }
     with ground.server("objects", **environment) as server:
         for number in range(ROUNDS):
@@ -77,23 +81,29 @@ def _beside(ground: Ground, endpoint: str) -> list[Figure]:
 def _large(server: Server, endpoint: str, source: Path) -> list[Figure]:
     with source.open("r+b") as file:
         file.truncate(LARGE)  # zeros, which nobody compresses
-    path = upload_path("object", "large")
-    quiet.wait(PATIENCE)
+    rates: dict[str, list[float]] = {"ours": [], "plain": []}
     with Growth(server.process.pid) as memory:
-        ours = rate(lambda: post(server.port, path, source, server.token, LARGE), LARGE)
-    quiet.wait(PATIENCE)
-    plain = rate(lambda: _put(endpoint, source, "plain-large"), LARGE)
+        _put(endpoint, source, "plain-large")  # the first one finds a cold disk
+        for turn in ("ours", "plain", "ours", "plain"):
+            path = upload_path("object", f"large-{len(rates['ours'])}")
+            quiet.wait(PATIENCE)
+            if turn == "ours":
+                speed = rate(lambda p=path: post(server.port, p, source, server.token, LARGE), LARGE)
+            else:
+                speed = rate(lambda: _put(endpoint, source, "plain-large"), LARGE)
+            rates[turn].append(speed)
+    ours, plain = (mean(rates[turn]) for turn in ("ours", "plain"))
     return [
-        Figure("plain multipart put of 5 GiB, once", plain, "MiB/s"),
-        Figure("upload of 5 GiB into the store, once", ours, "MiB/s"),
+        Figure("plain multipart put of 5 GiB, mean of 2", plain, "MiB/s"),
+        Figure("upload of 5 GiB into the store, mean of 2", ours, "MiB/s"),
         Figure("upload of 5 GiB to the plain put", ours / plain, "x", at_least=0.85),
         Figure("growth of memory, one of 5 GiB", memory.bytes / MIB, "MiB", at_most=64),
     ]
 
 
 def _put(endpoint: str, source: Path, name: str) -> None:
-    """As obstore does it by itself, but for the time that it gives the store to put the parts together."""
-    options: Any = {"client_options": {"allow_http": True, "timeout": "600s"}}
+    """As obstore does it by itself."""
+    options: Any = {"client_options": {"allow_http": True, "timeout": PATIENT}}
     keys = {"access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
     store = S3Store("bench", endpoint=endpoint, **keys, **options)
     obstore.put(store, name, source)

@@ -1,4 +1,4 @@
-"""A device that never stops looking: timestamp, snapshot, targets, in both dialects.
+"""A device that never stops looking: timestamp, snapshot, targets, in both dialects, and in one also a shelf.
 
 It keeps the sha256 of every (dialect, role, version) that it ever got. Two byte strings under one version,
 a version that falls, or a chain that does not fit is a broken promise, restarts or not. A second thread
@@ -8,6 +8,7 @@ is first shown.
 
 import hashlib
 import json
+import random
 import re
 import sys
 import threading
@@ -109,6 +110,13 @@ class Observer:
         snapshot = self._get(dialect, "snapshot", line["version"], line)
         line = _listed(snapshot, "targets.json")
         self._get(dialect, "targets", line["version"], line)
+        shelves = _shelves(snapshot)
+        for role, version in shelves.items():
+            self._may_not_fall(dialect, role, version)
+        if shelves and dialect == "tuf":
+            role = random.choice(list(shelves))
+            if _version(self._get(dialect, role, shelves[role], None)) != shelves[role]:
+                self._found(f"/{dialect} {role} is not the version that the snapshot lists")
 
     def _get(self, dialect: str, role: str, version: int, line: dict[str, Any] | None) -> bytes:
         prefix = f"{version}." if dialect == "tuf" and version else ""
@@ -133,9 +141,12 @@ class Observer:
             if self._seen.setdefault((dialect, role, version), digest) != digest:
                 self._found(f"/{dialect} {role} version {version} has two byte strings")
             if falls:
-                if version < self._highest.get((dialect, role), 0):
-                    self._found(f"/{dialect} {role} fell from {self._highest[dialect, role]} to {version}")
-                self._highest[dialect, role] = version
+                self._may_not_fall(dialect, role, version)
+
+    def _may_not_fall(self, dialect: str, role: str, version: int) -> None:
+        if version < self._highest.get((dialect, role), 0):
+            self._found(f"/{dialect} {role} fell from {self._highest[dialect, role]} to {version}")
+        self._highest[dialect, role] = version
 
     def _found(self, problem: str) -> None:
         if problem not in self.problems:
@@ -148,6 +159,12 @@ class _NotServed(Exception):
 
 def _version(raw: bytes) -> int:
     return int(_VERSION.search(raw)[1])
+
+
+def _shelves(snapshot: bytes) -> dict[str, int]:
+    """The versions of delegated roles, of which nothing else is listed."""
+    meta = json.loads(snapshot)["signed"]["meta"]
+    return {name.removesuffix(".json"): line["version"] for name, line in meta.items() if len(line) == 1}
 
 
 def _listed(raw: bytes, name: str) -> dict[str, Any]:
