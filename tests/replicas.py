@@ -14,8 +14,8 @@ from postgresql import running_cluster
 
 
 @contextmanager
-def shared_settings() -> Iterator[dict[str, str]]:
-    """What replicas have in common: a new database, and a bucket of a server that speaks S3."""
+def store_of_objects() -> Iterator[dict[str, str]]:
+    """What reaches a server that speaks S3, with a bucket `packages`."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     store.start()
@@ -23,18 +23,23 @@ def shared_settings() -> Iterator[dict[str, str]]:
     endpoint = f"http://{host}:{port}"
     urllib.request.urlopen(urllib.request.Request(f"{endpoint}/packages", method="PUT")).close()
     try:
-        with running_cluster() as cluster:
-            yield {
-                "OTARIUM_DATABASE_URL": cluster.new_database(),
-                "OTARIUM_BLOBS_URL": "s3://packages/otarium",
-                "AWS_ENDPOINT_URL": endpoint,
-                "AWS_ALLOW_HTTP": "true",
-                "AWS_ACCESS_KEY_ID": "a",
-                "AWS_SECRET_ACCESS_KEY": "b",
-                "AWS_REGION": "us-east-1",
-            }
+        yield {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_REGION": "us-east-1",
+        }
     finally:
         store.stop()
+
+
+@contextmanager
+def shared_settings() -> Iterator[dict[str, str]]:
+    """What replicas have in common: a new database, and a bucket."""
+    with store_of_objects() as store, running_cluster() as cluster:
+        database = {"OTARIUM_DATABASE_URL": cluster.new_database()}
+        yield {**database, "OTARIUM_BLOBS_URL": "s3://packages/otarium", **store}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -89,6 +90,13 @@ def test_links_lead_to_where_devices_reach_the_store(replicas, shared, tmp_path)
             assert link.startswith(f"{public}/packages/")
             with urllib.request.urlopen(link) as found:
                 assert found.read() == b"by another way"
+
+
+def test_what_lies_in_the_store_is_private(replicas, shared):
+    sha256 = upload(replicas[0], "private", "1", b"nobody's business")["hashes"]["sha256"]
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        key = f"packages/otarium/sha256/{sha256[:2]}/{sha256}"
+        urllib.request.urlopen(f"{shared['AWS_ENDPOINT_URL']}/{key}")
 
 
 def test_the_repository_verifies_from_any_of_them(replicas):

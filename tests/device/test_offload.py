@@ -4,15 +4,19 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
-from device.external import HARDWARE, OVERLAP, bytes_of, carrier, client, every_client, supplier
+from device.external import HARDWARE, OVERLAP, TufClient, bytes_of, carrier, client, every_client, supplier
 from device.names import NAMES, VERSION
 from harness import Server, http, running_server, upload
+from judges import tuf_js, tuf_ngclient
 from nginx import nginx_on_a_copy, require_nginx
+from replicas import store_of_objects
 
 SECONDS = 20
 
@@ -72,6 +76,46 @@ def test_nginx_alone_serves_what_was_published_before_and_after_growth(judge, tm
         assert device.follow(*first, *later, "none-1") == first | later
         fresh = client(judge, front, tmp_path / "fresh")
         assert fresh.follow(*first, *later, "none-1") == first | later
+
+
+@pytest.mark.parametrize("judge", [tuf_ngclient, tuf_js])
+def test_a_bucket_alone_serves_tuf_clients_before_and_after_growth(judge, tmp_path):
+    with store_of_objects() as store:
+        bucket = f"{store['AWS_ENDPOINT_URL']}/packages"
+        folder = f"copy-for-{judge.__name__}"  # one process has one store of its kind, whoever starts it
+        open_to_everybody(bucket, f"{folder}/*")
+        copy = f"{bucket}/{folder}/tuf"
+        environment = {**offloading(tmp_path), **store, "OTARIUM_OFFLOAD_URL": f"s3://packages/{folder}"}
+        with running_server(tmp_path / "data", env=environment) as server:
+            first = put(server, "app-1", "app-2", "os/image-1")
+            bucket_caught_up(server, copy)
+            device = TufClient(judge, copy, tmp_path / "device")
+            assert device.follow(*first) == first
+            later = put(server, "app-3", "new-1", "app-4")
+            bucket_caught_up(server, copy)
+        assert device.follow(*first, *later, "none-1") == first | later
+        assert TufClient(judge, copy, tmp_path / "fresh").follow(*first, *later) == first | later
+
+
+def open_to_everybody(bucket: str, keys: str) -> None:
+    """As its owner does it; whatever a server puts there is private."""
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
+    policy = {"Statement": [{**statement, "Resource": f"arn:aws:s3:::packages/{keys}"}]}
+    headers = {"Content-Type": "application/json"}
+    urlopen(Request(f"{bucket}?policy", json.dumps(policy).encode(), headers, method="PUT")).close()
+
+
+def bucket_caught_up(server: Server, copy: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while _timestamp_in(copy) != http(server, "GET", "/tuf/timestamp.json", token=None).body:
+        assert time.monotonic() < deadline, server.log_tail()
+        time.sleep(0.05)
+
+
+def _timestamp_in(copy: str) -> bytes:
+    with suppress(HTTPError), urlopen(f"{copy}/timestamp.json") as answer:
+        return answer.read()
+    return b""
 
 
 @every_client
