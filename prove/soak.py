@@ -170,7 +170,8 @@ def _growth(memory: list[tuple[float, float]], seconds: float) -> str:
     sizes = [size for _, size in memory]
     if seconds >= 2 * HOUR:
         slope = linear_regression(*zip(*memory, strict=True)).slope
-        claim(slope < MIB_AN_HOUR, f"memory grows by {slope:.1f} MiB an hour")
+        ends = f"from {sizes[0]:.0f} to {sizes[-1]:.0f} MiB"
+        claim(slope < MIB_AN_HOUR, f"memory grows by {slope:.1f} MiB an hour, {ends}")
         return f"{mean(sizes):.0f} MiB resident, growing by {slope:.2f} MiB an hour"
     half = len(sizes) // 2
     grown = mean(sizes[half:]) - mean(sizes[:half])
