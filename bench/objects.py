@@ -1,19 +1,17 @@
-"""An upload into an object store, beside a plain multipart put of the same file into the same store; then one
-of 5 GiB, and 100 at once, which are about memory.
+"""An upload into an object store, beside a plain multipart put of the same file into the same store; the same
+with 5 GiB, and 100 at once, which is about memory.
 
 The store is the one of the tests (it speaks S3 on loopback, in Python), so only the ratio says something; and
 client, server and store share the cores, of which the plain put has one process less to feed.
 """
 
-import logging
 import os
-import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 import obstore
-from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
 from bench import quiet
@@ -23,6 +21,7 @@ from bench.ground import Ground
 from bench.memory import Growth
 from bench.upload import MIB, at_once, post, rate
 from harness import Server
+from replicas import store_of_objects
 
 ROUNDS = 5
 SIZE = 128 * MIB
@@ -34,30 +33,15 @@ PATIENT = "600s"
 
 
 def run(ground: Ground) -> list[Figure]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = "1024"  # the store keeps what is larger on the disk
-    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    store.start()
-    try:
-        host, port = store.get_host_and_port()
-        return _beside(ground, f"http://{host}:{port}")
-    finally:
-        store.stop()
+    with store_of_objects() as store:
+        return _beside(ground, store)
 
 
-def _beside(ground: Ground, endpoint: str) -> list[Figure]:
-    urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bench", method="PUT")).close()
+def _beside(ground: Ground, store: Mapping[str, str]) -> list[Figure]:
     source, ours, plain, growth = ground.directory / "object", [], [], []
-    environment = {
-        "OTARIUM_BLOBS_URL": "s3://bench/otarium",
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_REGION": "us-east-1",
-        "AWS_TIMEOUT": PATIENT,
-    }
-    with ground.server("objects", **environment) as server:
+    environment = {"OTARIUM_BLOBS_URL": "s3://packages/otarium", "AWS_TIMEOUT": PATIENT}
+    with ground.server("objects", **store, **environment) as server:
         for number in range(ROUNDS):
             source.write_bytes(os.urandom(SIZE))
             path = upload_path("object", str(number))
@@ -66,8 +50,8 @@ def _beside(ground: Ground, endpoint: str) -> list[Figure]:
                 ours.append(rate(lambda p=path: post(server.port, p, source, server.token, SIZE), SIZE))
             growth.append(memory.bytes / MIB)
             quiet.wait(PATIENCE)
-            plain.append(rate(lambda n=number: _put(endpoint, source, f"plain-{n}"), SIZE))
-        heavy = [*_large(server, endpoint, source), *at_once(server, source, SIZE_AT_ONCE)]
+            plain.append(rate(lambda n=number: _put(store, source, f"plain-{n}"), SIZE))
+        heavy = [*_large(server, store, source), *at_once(server, source, SIZE_AT_ONCE)]
     source.unlink()
     return [
         Figure("plain multipart put of 128 MiB", median(plain), "MiB/s"),
@@ -78,19 +62,19 @@ def _beside(ground: Ground, endpoint: str) -> list[Figure]:
     ]
 
 
-def _large(server: Server, endpoint: str, source: Path) -> list[Figure]:
+def _large(server: Server, store: Mapping[str, str], source: Path) -> list[Figure]:
     with source.open("r+b") as file:
         file.truncate(LARGE)  # zeros, which nobody compresses
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
     with Growth(server.process.pid) as memory:
-        _put(endpoint, source, "plain-large")  # the first one finds a cold disk
+        _put(store, source, "plain-large")  # the first one finds a cold disk
         for turn in ("ours", "plain", "ours", "plain"):
             path = upload_path("object", f"large-{len(rates['ours'])}")
             quiet.wait(PATIENCE)
             if turn == "ours":
                 speed = rate(lambda p=path: post(server.port, p, source, server.token, LARGE), LARGE)
             else:
-                speed = rate(lambda: _put(endpoint, source, "plain-large"), LARGE)
+                speed = rate(lambda: _put(store, source, "plain-large"), LARGE)
             rates[turn].append(speed)
     ours, plain = (mean(rates[turn]) for turn in ("ours", "plain"))
     return [
@@ -101,9 +85,8 @@ def _large(server: Server, endpoint: str, source: Path) -> list[Figure]:
     ]
 
 
-def _put(endpoint: str, source: Path, name: str) -> None:
+def _put(store: Mapping[str, str], source: Path, name: str) -> None:
     """As obstore does it by itself."""
-    options: Any = {"client_options": {"allow_http": True, "timeout": PATIENT}}
-    keys = {"access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
-    store = S3Store("bench", endpoint=endpoint, **keys, **options)
-    obstore.put(store, name, source)
+    config: Any = {key.lower(): value for key, value in store.items() if key != "AWS_ALLOW_HTTP"}
+    bucket = S3Store("packages", config=config, client_options={"allow_http": True, "timeout": PATIENT})
+    obstore.put(bucket, name, source)

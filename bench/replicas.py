@@ -56,10 +56,8 @@ def _lags(servers: list[Server], before: Callable[[], object]) -> list[float]:
 
 
 def _version(server: Server) -> int:
-    version: int = json.loads(http(server, "GET", "/repo/timestamp.json", token=None).body)["signed"][
-        "version"
-    ]
-    return version
+    timestamp = http(server, "GET", "/repo/timestamp.json", token=None).body
+    return int(json.loads(timestamp)["signed"]["version"])
 
 
 def _figures(where: str, lags: list[float]) -> list[Figure]:

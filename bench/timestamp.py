@@ -3,13 +3,12 @@
 One worker each, the same load, taking turns.
 """
 
-import contextlib
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 
@@ -80,7 +79,7 @@ def _rate_of_304(url: str) -> float:
     with urllib.request.urlopen(url) as answer:
         etag = answer.headers["ETag"]
     condition = urllib.request.Request(url, headers={"If-None-Match": etag})
-    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(condition) as answer:
+    with suppress(urllib.error.HTTPError), urllib.request.urlopen(condition) as answer:
         raise RuntimeError(f"{answer.status} instead of 304")
     return _rate(url, f"If-None-Match: {etag}")
 

@@ -24,9 +24,8 @@ from otarium.services.metadata import Metadata
 from otarium.services.ports import Catalog, Clock, Transaction
 from otarium.services.ports_sources import SourceFetcher, SourceLocks, Vault
 from otarium.services.publishing import Outcome, Publisher
-from otarium.services.shelving import require_listed_findable
 from otarium.services.source_lists import Found, Lists
-from otarium.services.sources import Sources, existing, renewal, retired
+from otarium.services.sources import Sources, existing, list_packages, renewal, retired
 
 log = logging.getLogger(__name__)
 
@@ -204,8 +203,7 @@ class Refreshing:
             source = retired(tx, source, Dialect.TUF if given is Dialect.UPTANE else Dialect.UPTANE)
         for one in new:
             if one.accepted.file == source.published:
-                require_listed_findable(tx, name, (package.id for package in one.accepted.packages))
-                tx.sources.list_packages(one.accepted)
+                list_packages(tx, one.accepted)
                 if source.fetching.vouches:
                     source = self._sources.vouch(tx, source, one.accepted, now)
             detail = f"{one.accepted.file.dialect} version {one.accepted.file.version}"

@@ -5,12 +5,13 @@ goes, and what cannot be published because devices would not find it, are applie
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from otarium.domain.crowding import MOST_MATCHING, Crowding, crowded, prefixes
+from otarium.domain.delegation import Accepted
 from otarium.domain.errors import Conflict, SourceOutOfBounds, TooLarge
-from otarium.domain.names import PackageId, PackageName, SourceName
+from otarium.domain.names import PackageId, PackageName
 from otarium.domain.packages import Entry
 from otarium.domain.release import Release, RoleKeys
 from otarium.domain.roles import TARGETS, Delegations, RoleFile
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 UNKNOWN = 1 + MOST_MATCHING
 """So many pages that all names have to be looked at."""
 _AT_ONCE = 500
+"""Texts that are looked up among names by one statement."""
 Signs = frozenset[str]
 """The roles that a change makes it necessary to sign."""
 
@@ -217,17 +219,17 @@ def require_findable(
         )
 
 
-def require_listed_findable(tx: Transaction, name: SourceName, ids: Iterable[PackageId]) -> None:
+def require_listed_findable(tx: Transaction, accepted: Accepted) -> None:
     """Refuse a publisher's list where own pages and sources would hide a package of it. Raises
     SourceOutOfBounds."""
-    listed = list(ids)
-    begun = sorted({text for one in listed for text in prefixes(one)})
+    listed = [package.id for package in accepted.packages]
+    begun = list({text for one in listed for text in prefixes(one)})
     pieces = [begun[start : start + _AT_ONCE] for start in range(0, len(begun), _AT_ONCE)]
     crowding = _crowding(tx, sum(map(tx.shelves.pages_of, pieces)))
     if crowding is not None and (found := crowded(crowding, listed)):
         raise SourceOutOfBounds(
-            f"{_give_up(found)} Its publisher is {name}. Delete own packages that fill the pages of names "
-            "with which it begins, or give sources narrower patterns.",
+            f"{_give_up(found)} Its publisher is {accepted.file.source}. Delete own packages that fill the "
+            "pages of names with which it begins, or give sources narrower patterns.",
             cause=sorted(found)[:10],
         )
 

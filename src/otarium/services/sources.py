@@ -133,8 +133,7 @@ class Sources:
         if before.active and not source.active:
             tx.sources.unlist_packages(source.name)
         elif source.active and not before.active and accepted is not None:
-            require_listed_findable(tx, source.name, (package.id for package in accepted.packages))
-            tx.sources.list_packages(accepted)
+            list_packages(tx, accepted)
         if accepted is not None and source.fetching.vouches and not before.fetching.vouches:
             source = self.vouch(tx, source, accepted, now)
         return Outcome(source, signs=renewal(before, source, now))
@@ -239,6 +238,12 @@ def _require_own_key_ids(delegation: Delegation, others: Sequence[Source]) -> No
                     f"The key id {key_id!a} means another key in the source {other.name}; "
                     "ask the publisher for a bundle whose key ids are hashes."
                 )
+
+
+def list_packages(tx: Transaction, accepted: Accepted) -> None:
+    """Show them, in place of those before. Raises SourceOutOfBounds where devices would not find all."""
+    require_listed_findable(tx, accepted)
+    tx.sources.list_packages(accepted)
 
 
 def _require_no_overlap(tx: Transaction, delegation: Delegation) -> None:

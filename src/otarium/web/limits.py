@@ -94,7 +94,7 @@ async def pump(receive: Receive, staged: StagedBlob, ticket: Ticket, pace: Pace,
             _check_rate(received, time.monotonic() - started, pace)
             waiting.append(chunk)
             waiting_bytes += len(chunk)
-            if waiting_bytes >= BUFFER_BYTES or not (more or writing is None):
+            if waiting_bytes >= BUFFER_BYTES or (writing is not None and not more):
                 if writing is not None:
                     await writing
                 writing = loop.run_in_executor(pool, staged.write, b"".join(waiting))
