@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.server import MPServer
 
 from otarium import logs, running
@@ -27,6 +28,8 @@ from otarium.settings import Settings
 
 MOST_CONNECTIONS = 16_384
 """Of one worker. Whoever comes after is accepted once another has left."""
+READ_BYTES = 512 * 1024
+"""Of a body at once, as much as an upload writes at once: each piece costs the same, however small."""
 
 
 def serve(settings: Settings) -> None:
@@ -61,6 +64,7 @@ def _run(settings: Settings, logging_config: dict[str, Any]) -> None:
         workers_kill_timeout=max(1, http.drain_seconds - 1),
         backpressure=_connections(),
         log_dictconfig=logging_config,
+        http1_settings=HTTP1Settings(max_buffer_size=READ_BYTES),
         ssl_cert=http.tls_cert,
         ssl_key=http.tls_key,
     )

@@ -57,8 +57,9 @@ class StagedObject:
         """Hand a full part to the store, and begin another one; what is left of `more`. Without a place in
         memory nothing stays on its way: a writer of one part at a time takes no byte before that arrived."""
         writer, ahead = self._open(), 0 if self._place.in_memory else 1
-        with self._place.sending(self._part) as content:
-            writer.write(content)
+        with self._place.sending(self._part) as pieces:
+            for piece in pieces:
+                writer.write(piece)
             if ahead:
                 writer.write(more[:ahead])
         self._part = self._place.part(ahead)
@@ -75,9 +76,10 @@ class StagedObject:
     def finish(self) -> tuple[Sha256, int]:
         sha256 = Sha256(self._hash.hexdigest())
         if self._writer is not None or self._reads_back:
-            with translated(), self._place.sending(self._part) as content:
+            with translated(), self._place.sending(self._part) as pieces:
                 writer = self._open()
-                writer.write(content)
+                for piece in pieces:
+                    writer.write(piece)
                 self._seal(writer)
             self._place.close()
             self._require_whole(self._arrived)
@@ -124,8 +126,10 @@ class StagedObject:
             raise RuntimeError("commit before finish")
         with translated():
             if self._writer is None:
-                with self._place.sending(self._part) as content:
-                    obstore.put(self._bucket.bytes, key_of(self.sha256), content, use_multipart=False)
+                with self._place.sending(self._part) as pieces:
+                    obstore.put(
+                        self._bucket.bytes, key_of(self.sha256), b"".join(pieces), use_multipart=False
+                    )
                 self._place.close()
                 self._require_whole(key_of(self.sha256))
                 return

@@ -5,9 +5,8 @@ place in memory, since whoever has one may be slow: without one, parts are colle
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Semaphore
@@ -49,7 +48,7 @@ class Place:
     def part(self, ahead: int = 0) -> "Part":
         """An empty one, of which `ahead` bytes are with the store already."""
         with _full_disk_is_a_refusal():
-            return Part(BytesIO() if self.in_memory else self._file(), PART_BYTES - ahead)
+            return Part(None if self.in_memory else self._file(), PART_BYTES - ahead)
 
     def _file(self) -> IO[bytes]:
         if self._directory is not None:
@@ -57,8 +56,9 @@ class Place:
         return TemporaryFile(dir=self._directory)
 
     @contextmanager
-    def sending(self, part: "Part") -> Iterator[bytes]:
-        """What a part holds. Those that come from the disk take turns: they wait for the store alone."""
+    def sending(self, part: "Part") -> Iterator[Sequence[bytes | memoryview]]:
+        """What a part holds, in pieces. Those that come from the disk take turns: they wait for the store
+        alone."""
         with nullcontext() if self.in_memory else self._turns:
             yield part.read()
             part.close()
@@ -70,29 +70,35 @@ class Place:
 
 
 class Part:
-    """The bytes of one part, while they come in."""
+    """The bytes of one part, while they come in: as they came in memory, or in a file."""
 
-    def __init__(self, file: IO[bytes], room: int) -> None:
+    def __init__(self, file: IO[bytes] | None, room: int) -> None:
+        self._pieces: list[bytes | memoryview] = []
         self._file = file
         self.room = room
         """How many bytes are missing."""
 
     def write(self, data: memoryview) -> memoryview:
-        """What had no room."""
+        """What had no room. Of the rest nothing may change any more."""
         taken = data[: self.room]
-        with _full_disk_is_a_refusal():
-            self._file.write(taken)
+        if self._file is None:
+            self._pieces.append(taken)
+        else:
+            with _full_disk_is_a_refusal():
+                self._file.write(taken)
         self.room -= len(taken)
         return data[len(taken) :]
 
-    def read(self) -> bytes:
-        if isinstance(self._file, BytesIO):
-            return self._file.getvalue()
-        self._file.seek(0)
-        return self._file.read()
+    def read(self) -> list[bytes | memoryview]:
+        if self._file is not None:
+            self._file.seek(0)
+            return [self._file.read()]
+        return self._pieces
 
     def close(self) -> None:
-        self._file.close()
+        self._pieces = []
+        if self._file is not None:
+            self._file.close()
 
 
 @contextmanager
