@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from queue import Empty, LifoQueue
+from queue import Empty, PriorityQueue
 
 import msgspec
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
@@ -26,6 +26,9 @@ from otarium.services.ports import Transaction
 
 BUSY_SECONDS = 5
 _POLL_SECONDS = 0.001
+_BUSIEST, _CACHE_KIB = 4, 16_384
+"""Connections that are used nearly always, and the pages that each keeps; the others have SQLite's 2 MiB.
+Were theirs as large, they would fill for days, and memory with them."""
 _FULL = {sqlite3.SQLITE_FULL}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -103,31 +106,38 @@ class SqliteCatalog:
 
 
 class _Connections:
-    """Kept open, and the last used is taken first: what it read is still in its cache. A pool of SQLAlchemy
-    puts one together anew each time, which is a part of a page that can be seen."""
+    """Kept open, and the first that is idle is taken: what it read is still in its cache. A pool of
+    SQLAlchemy puts one together anew each time, which is a part of a page that can be seen."""
 
     def __init__(self, engine: Engine, most: int, patience: float) -> None:
         """`most` of them at once; whoever comes after waits `patience` seconds."""
         self._engine, self._patience = engine, patience
-        self._idle: LifoQueue[Connection | None] = LifoQueue()
-        for _ in range(most):
-            self._idle.put(None)
+        self._idle: PriorityQueue[tuple[int, Connection | None]] = PriorityQueue()
+        for number in range(most):
+            self._idle.put((number, None))
 
     @contextmanager
     def one(self) -> Iterator[Connection]:
         try:
-            connection = self._idle.get(timeout=self._patience)
+            number, connection = self._idle.get(timeout=self._patience)
         except Empty:
             raise Unavailable("Too many requests use the catalog at once; try again in a moment.") from None
         try:
-            connection = connection or self._engine.connect()
+            connection = connection or self._opened(number)
             yield connection
         finally:
-            self._idle.put(connection)
+            self._idle.put((number, connection))
+
+    def _opened(self, number: int) -> Connection:
+        connection = self._engine.connect()
+        if number < _BUSIEST:
+            connection.exec_driver_sql(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        return connection
 
     def close(self) -> None:
         while not self._idle.empty():
-            if connection := self._idle.get():
+            _, connection = self._idle.get()
+            if connection:
                 connection.close()
 
 
@@ -183,7 +193,6 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
         for pragma in (
             "journal_mode=WAL",
             "foreign_keys=ON",
-            "cache_size=-16384",
             "temp_store=MEMORY",
             "wal_autocheckpoint=8192",
             "journal_size_limit=67108864",
