@@ -1,7 +1,7 @@
 """Every adapter of a port, built on a temporary directory; a new adapter is one more line here."""
 
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from otarium.adapters.catalog import SqliteCatalog, SqliteChanges
 from otarium.adapters.catalog_postgres import PostgresCatalog
 from otarium.adapters.changes_postgres import PostgresChanges
 from postgresql import Cluster, running_cluster
+from seaweed import options, running_seaweed
 
 
 @pytest.fixture(scope="session")
@@ -74,12 +75,20 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(params=["files", "s3"])
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[dict[str, str]]:
+    with running_seaweed() as reached:
+        yield reached
+
+
+@pytest.fixture(params=["files", "s3", "seaweed"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileBlobStore | ObjectBlobStore]:
+    name = f"bucket-{tmp_path.name}".replace("_", "-").lower()
     if request.param == "s3":
-        yield from in_bucket(
-            request.getfixturevalue("s3"), f"bucket-{tmp_path.name}".replace("_", "-").lower()
-        )
+        yield from in_bucket(request.getfixturevalue("s3"), name)
+        return
+    if request.param == "seaweed":
+        yield from _used(_opened(f"packages/{name}", options(request.getfixturevalue("seaweed"))))
         return
     store = FileBlobStore(tmp_path / "blobs")
     store.prepare()
@@ -90,10 +99,17 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileBlobSt
 def in_bucket(endpoint: str, name: str, *, reads_back: bool = False) -> Iterator[ObjectBlobStore]:
     bucket = name[:60].strip("-")
     urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")).close()
-    options = {"endpoint": endpoint, "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
-    store = ObjectBlobStore(
-        f"s3://{bucket}", reads_back=reads_back, client_options={"allow_http": True}, **options
+    given = {"endpoint": endpoint, "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
+    yield from _used(_opened(bucket, given, reads_back=reads_back))
+
+
+def _opened(place: str, given: Mapping[str, str], *, reads_back: bool = False) -> ObjectBlobStore:
+    return ObjectBlobStore(
+        f"s3://{place}", reads_back=reads_back, client_options={"allow_http": True}, **given
     )
+
+
+def _used(store: ObjectBlobStore) -> Iterator[ObjectBlobStore]:
     yield store
     names = [one["path"].split("/") for page in obstore.list(store._bucket.names) for one in page]
     arrived, claimed = ({name[-1] for name in names if name[0] == top} for top in ("arrived", "large"))

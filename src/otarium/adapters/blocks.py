@@ -55,7 +55,10 @@ class Block(NamedTuple):
 
     def takes(self, pks: Sequence[int]) -> bool:
         """Whether these can be added one by one: they are not in it, there is room, and it is not empty."""
-        return 0 < self.size <= MOST - len(pks) and not np.isin(self.column("pks"), pks).any()
+        if not 0 < self.size <= MOST - len(pks):
+            return False
+        held = self.column("pks")
+        return not any((held == pk).any() for pk in pks)
 
     def with_one(self, place: int, pk: int, numbers: Numbers) -> "Block":
         """With one package more, which comes after `place` others."""

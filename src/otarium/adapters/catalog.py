@@ -59,15 +59,16 @@ class SqliteCatalog:
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Transaction]:
         with _translated(), self._exclusive(), self._connections.one() as connection:
-            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            driver = _driver(connection)
+            driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            driver.execute("BEGIN IMMEDIATE")
             try:
                 transaction = SqlTransaction(connection)
                 yield transaction
                 transaction.settle()
-                connection.exec_driver_sql("COMMIT")
+                driver.execute("COMMIT")
             except BaseException:
-                _rollback(connection)
+                _rollback(driver)
                 raise
 
     @contextmanager
@@ -202,10 +203,10 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
     return engine
 
 
-def _rollback(connection: Connection) -> None:
+def _rollback(driver: sqlite3.Connection) -> None:
     """SQLite rolls back by itself on some errors; then there is nothing left to roll back."""
-    if _driver(connection).in_transaction:
-        connection.exec_driver_sql("ROLLBACK")
+    if driver.in_transaction:
+        driver.execute("ROLLBACK")
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import JSON, Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
 
 from otarium.adapters import listing, search, tables, walk, words
 from otarium.adapters.quick import Quick
@@ -69,7 +69,12 @@ _NEXT_REVISION = Quick(
     .values(revision=tables.repository.c.revision + 1)
     .returning(tables.repository.c.revision)
 )
-_ADD = insert(_P).returning(_P.c.pk)
+_ADD = Quick(
+    insert(_P)
+    .values({column.name: bindparam(column.name) for column in _P.c if column is not _P.c.pk})
+    .returning(_P.c.pk)
+)
+_JSON = [column.name for column in _P.c if isinstance(column.type, JSON)]
 
 
 class PackageRows:
@@ -105,7 +110,8 @@ class PackageRows:
             self._connection.execute(_FORGET_DELETED, {"id": package.id})
         [numbers] = words.numbers_of(self._connection, [package])
         values = package_values(package, shelf, entry, numbers)
-        pk = self._connection.execute(_ADD, values).scalar_one()
+        values |= {name: json.dumps(values[name]) for name in _JSON}
+        [[pk]] = _ADD.rows(self._connection, **values)
         self._touch(package, {pk: numbers})
 
     def replace(self, package: Package, entry: Entry) -> None:
