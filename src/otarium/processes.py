@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from otarium.web.app import Asgi
 
 _PR_SET_PDEATHSIG = 1
+_M_ARENA_MAX, _ARENAS = -8, 2
+"""Threads that meet in an arena make another one, and what is freed there serves only those that use it:
+memory would grow for hours."""
 MAIN_PID = "OTARIUM_MAIN_PID"
 _NO_FAILURE = {None, 0, -signal.SIGINT, -signal.SIGTERM}
 
@@ -107,6 +110,9 @@ def _begin() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     running.leave_locks()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    system = ctypes.CDLL(None, use_errno=True)
+    system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    with suppress(AttributeError):  # only glibc has arenas
+        system.mallopt(_M_ARENA_MAX, _ARENAS)
     if os.getppid() != int(os.environ[MAIN_PID]):
         os._exit(1)
