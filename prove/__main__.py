@@ -20,6 +20,7 @@ PROOFS: dict[str, Proof] = {
     "replicas": replicas.prove,
     "rolling": rolling.prove,
     "soak": soak.prove,
+    "memory": soak.prove_memory,
 }
 
 
@@ -54,7 +55,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="prove", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROOFS)}; default all")
     parser.add_argument(
-        "--rounds", type=int, default=0, help="kills, races, restarts; seconds of `sweep`, minutes of `soak`"
+        "--rounds",
+        type=int,
+        default=0,
+        help="kills, races, restarts; seconds of `sweep`, minutes of `soak`, hours of load of `memory`",
     )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--directory", type=Path, default=Path(".cache/prove"), help="where to work")

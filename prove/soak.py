@@ -1,9 +1,10 @@
-"""One server under a mixed load, ten minutes long or as many as are asked for: its memory, its open files and
-its speed stay what they were, and nothing fails.
+"""One server under a mixed load: its memory, its open files and its speed stay what they were, and nothing
+fails.
 
-50 requests a second: devices that poll, walk and download, people who list and search, upload, edit, and
-delete what they made; a source has something new every minute. The first hour, or half of a shorter time, is
-for warming up.
+`soak` takes ten minutes, or as many as are asked for, of 50 requests a second: devices that poll, walk and
+download, people who list and search, upload, edit, and delete what they made; a source has something new
+every minute. `memory` asks for the same as fast as it is answered, until as much was answered as in three
+hours of that, or in as many as are asked for. The first hour, or half of a shorter time, is for warming up.
 """
 
 import json
@@ -11,6 +12,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from statistics import linear_regression, mean, quantiles
@@ -23,15 +25,18 @@ from prove.processes import members, open_files, resident_bytes
 from prove.traffic import working
 from publisher import serving, target
 
-MINUTES = 10
+MINUTES, HOURS = 10, 3
 RATE, VISITORS = 50, 10
 KEPT = 10
 """Packages of each visitor."""
 HOUR = 3600.0
+WARM_HOURS = 1.0
 MIB_AN_HOUR = 1.0
 MIB_OF_A_SHORT_RUN = 32.0
 """Caches take a quarter of an hour to fill: files of metadata, and pages of SQLite for each connection."""
-FILES_MORE_OR_LESS = 5
+FILES = 10
+FILES_OF_A_SHORT_RUN = 20
+"""Ten connections to the database are opened when they are first needed, each with two files."""
 P99_SECONDS = 0.05
 GOOD = {200, 206, 304}
 VERIFY_SECONDS = 3600
@@ -39,11 +44,12 @@ VERIFY_SECONDS = 3600
 
 @dataclass
 class Visitor:
-    """One connection; each of its requests is due at a time of its own."""
+    """One connection; each of its requests is due `pause` seconds after the one before."""
 
     server: Server
     name: str
     dice: random.Random
+    pause: float
     statuses: Counter[str] = field(default_factory=Counter)
     metadata: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -57,7 +63,7 @@ class Visitor:
         try:
             while not stop.wait(max(0.0, due - time.monotonic())):
                 self.dice.choices(list(acts), list(acts.values()))[0](connection)
-                due += VISITORS / RATE
+                due += self.pause
         except Exception as error:
             self.problems.append(f"{self.name}: {error!r}")
         finally:
@@ -120,59 +126,97 @@ class Visitor:
 
 
 def prove(setup: Setup) -> list[str]:
-    seconds = (setup.rounds or MINUTES) * 60.0
+    started, hours = time.monotonic(), (setup.rounds or MINUTES) / 60
+    visitors, seen = _visited(setup, VISITORS / RATE, hours, lambda _: (time.monotonic() - started) / HOUR)
+    p99 = quantiles([one for visitor in visitors for one in visitor.metadata], n=100)[98]
+    told = [*_told(visitors, seen, hours), f"p99 of metadata {p99 * 1000:.1f} ms"]
+    claim(p99 < P99_SECONDS + setup.patience, f"slow: {told}")
+    return told
+
+
+def prove_memory(setup: Setup) -> list[str]:
+    hours = float(setup.rounds or HOURS)
+    return _told(*_visited(setup, 0.0, hours, _hours_of_load), hours)
+
+
+def _hours_of_load(visitors: Sequence[Visitor]) -> float:
+    return sum(visitor.statuses.total() for visitor in visitors) / RATE / HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Each second once it is warm; until then, nothing."""
+
+    memory: list[tuple[float, float]]
+    """(hours, MiB resident)"""
+    files: list[int]
+    """Open ones."""
+
+
+def _visited(
+    setup: Setup, pause: float, hours: float, passed: Callable[[Sequence[Visitor]], float]
+) -> tuple[Sequence[Visitor], Seen]:
+    """`passed`: how many hours of load."""
     with serving() as host, running_server(setup.directory / "soak") as server:
         source = feed(host, "soaked")
         add(server, source)
         visitors = [
-            Visitor(server, f"load{number}", random.Random(f"{setup.seed} {number}"))
+            Visitor(server, f"load{number}", random.Random(f"{setup.seed} {number}"), pause)
             for number in range(VISITORS)
         ]
         with working([one.run for one in visitors]):
-            memory, files = _looked_at(server, source, seconds)
+            seen = _looked_at(server, source, visitors, hours, passed)
         verified = server.run("verify", check=False, seconds=VERIFY_SECONDS)
         claim(verified.returncode == 0, f"otarium verify: {verified.stdout} {verified.stderr}")
     problems = [problem for visitor in visitors for problem in visitor.problems]
     claim(not problems, f"{len(problems)} failed: {problems[:5]}")
-    p99 = quantiles([one for visitor in visitors for one in visitor.metadata], n=100)[98]
-    statuses = sum((visitor.statuses for visitor in visitors), Counter[str]())
-    counted = ", ".join(f"{count} {name}" for name, count in sorted(statuses.items()))
-    told = [
-        f"{seconds / 60:.0f} minutes: {counted}",
-        f"p99 of metadata {p99 * 1000:.1f} ms; {min(files)} to {max(files)} open files",
-        _growth(memory, seconds),
-    ]
-    claim(p99 < P99_SECONDS + setup.patience, f"slow: {told}")
-    claim(max(files) - min(files) <= 2 * FILES_MORE_OR_LESS, f"files stay open: {told}")
-    return told
+    return visitors, seen
 
 
-def _looked_at(server: Server, source: Feed, seconds: float) -> tuple[list[tuple[float, float]], list[int]]:
-    """(hours, MiB resident) and open files, each second once it is warm; the source gets news meanwhile."""
-    memory, files, warm = list[tuple[float, float]](), list[int](), min(HOUR, seconds / 2)
-    started, version = time.monotonic(), 1
-    while (now := time.monotonic() - started) < seconds:
-        if now >= (version - 1) * 60:
+def _looked_at(
+    server: Server,
+    source: Feed,
+    visitors: Sequence[Visitor],
+    hours: float,
+    passed: Callable[[Sequence[Visitor]], float],
+) -> Seen:
+    """Until the hours are over, or something fails. The source has news every minute meanwhile."""
+    seen, version, warm = Seen([], []), 1, min(WARM_HOURS, hours / 2)
+    while (now := passed(visitors)) < hours and not any(visitor.problems for visitor in visitors):
+        if now * 60 >= version - 1:
             version += 1
             source.publish(target(f"soaked/os-{version}"), version)
             refreshed = call(server, "POST", "/soaked/refresh")
             claim(refreshed.status == 200, f"refresh: {refreshed.status} {refreshed.body[:200]!r}")
         if now >= warm:
             processes = members(server.process.pid)
-            memory.append((now / HOUR, resident_bytes(processes) / 1024**2))
-            files.append(open_files(processes))
-        time.sleep(min(1.0, seconds / 60))
-    return memory, files
+            seen.memory.append((now, resident_bytes(processes) / 1024**2))
+            seen.files.append(open_files(processes))
+        time.sleep(1.0)
+    return seen
 
 
-def _growth(memory: list[tuple[float, float]], seconds: float) -> str:
+def _told(visitors: Sequence[Visitor], seen: Seen, hours: float) -> list[str]:
+    statuses = sum((visitor.statuses for visitor in visitors), Counter[str]())
+    counted = ", ".join(f"{count} {name}" for name, count in sorted(statuses.items()))
+    told = [
+        f"{hours * 60:.0f} minutes of load: {counted}",
+        f"{min(seen.files)} to {max(seen.files)} open files",
+        _growth(seen.memory, hours),
+    ]
+    most = FILES if hours >= 2 * WARM_HOURS else FILES_OF_A_SHORT_RUN
+    claim(max(seen.files) - min(seen.files) <= most, f"files stay open: {told}")
+    return told
+
+
+def _growth(memory: list[tuple[float, float]], hours: float) -> str:
     """By the hour where there was one after warming up; else from one half of the rest to the other."""
     sizes = [size for _, size in memory]
-    if seconds >= 2 * HOUR:
+    if hours >= 2 * WARM_HOURS:
         slope = linear_regression(*zip(*memory, strict=True)).slope
         ends = f"from {sizes[0]:.0f} to {sizes[-1]:.0f} MiB"
         claim(slope < MIB_AN_HOUR, f"memory grows by {slope:.1f} MiB an hour, {ends}")
-        return f"{mean(sizes):.0f} MiB resident, growing by {slope:.2f} MiB an hour"
+        return f"{mean(sizes):.0f} MiB resident, growing by {slope:.2f} MiB an hour, {ends}"
     half = len(sizes) // 2
     grown = mean(sizes[half:]) - mean(sizes[:half])
     claim(grown < MIB_OF_A_SHORT_RUN, f"memory grew by {grown:.1f} MiB")
