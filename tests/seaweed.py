@@ -27,7 +27,7 @@ def running_seaweed() -> Iterator[dict[str, str]]:
     with TemporaryDirectory(prefix="otarium-s3-") as name:
         command = [_COMMAND, "server", "-s3", "-filer", f"-dir={name}", "-ip=127.0.0.1"]
         command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-        command += ["-master.volumeSizeLimitMB=1024", "-volume.max=0"]  # as many as the disk takes
+        command += ["-master.volumeSizeLimitMB=256", "-volume.max=0"]  # as many as the disk takes
         command += [f"-{port}={number}" for port, number in ports.items()]
         log = Path(name, "log")
         with log.open("wb") as output:

@@ -79,7 +79,7 @@ class Part:
         """How many bytes are missing."""
 
     def write(self, data: memoryview) -> memoryview:
-        """What had no room. Of the rest nothing may change any more."""
+        """What had no room. The rest is kept as it is, not copied."""
         taken = data[: self.room]
         if self._file is None:
             self._pieces.append(taken)
