@@ -28,7 +28,7 @@ BUSY_SECONDS = 5
 _POLL_SECONDS = 0.001
 _BUSIEST, _CACHE_KIB = 4, 16_384
 """Connections that are used nearly always, and the pages that each keeps; the others have SQLite's 2 MiB.
-Were theirs as large, they would fill for days, and memory with them."""
+Were theirs as large, they would fill for hours, and memory with them."""
 _FULL = {sqlite3.SQLITE_FULL}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
