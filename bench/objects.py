@@ -71,6 +71,7 @@ def _in_turn(server: Server, store: Mapping[str, str], source: Path, size: int, 
         for way, action in ways.items():
             quiet.wait(PATIENCE)
             rates[way].append(rate(action, size))
+        obstore.delete(_bucket(store), "plain")
     ours, plain, unchecked = (median(rates[way]) for way in ("ours", "plain", "unchecked"))
     return [
         Figure(f"plain multipart put of {title}", plain, "MiB/s"),
@@ -81,8 +82,10 @@ def _in_turn(server: Server, store: Mapping[str, str], source: Path, size: int, 
 
 
 def _put(store: Mapping[str, str], source: Path, **more: str) -> None:
-    """As obstore does it by itself, and gone again."""
+    """As obstore does it by itself."""
+    obstore.put(_bucket(store, **more), "plain", source)
+
+
+def _bucket(store: Mapping[str, str], **more: str) -> S3Store:
     config: Any = options(store) | more
-    bucket = S3Store("packages", config=config, client_options={"allow_http": True})
-    obstore.put(bucket, "plain", source)
-    obstore.delete(bucket, "plain")
+    return S3Store("packages", config=config, client_options={"allow_http": True})
