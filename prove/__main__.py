@@ -26,7 +26,6 @@ PROOFS: dict[str, Proof] = {
 
 def main() -> int:
     options = _options()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start of a server compiles all of it anew
     print(f"seed {options.seed}", flush=True)
     options.directory.mkdir(parents=True, exist_ok=True)
     failed = 0

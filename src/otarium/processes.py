@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ _PR_SET_PDEATHSIG = 1
 _M_ARENA_MAX, _ARENAS = -8, 2
 """Threads that meet in an arena make another one, and what is freed there serves only those that use it, so
 that memory grows."""
+_TRIM_SECONDS = 60.0
 MAIN_PID = "OTARIUM_MAIN_PID"
 _NO_FAILURE = {None, 0, -signal.SIGINT, -signal.SIGTERM}
 
@@ -91,7 +93,18 @@ def worker(preparation: Preparation) -> "Asgi":
         app = bootstrap.web_app(settings)
         # What is here now stays: to look through all of it stops a worker for tens of milliseconds.
         gc.freeze()
+    threading.Thread(target=_give_back, name="memory", daemon=True).start()
     return app
+
+
+def _give_back() -> None:
+    """What was freed, to the system, for as long as this process lives. It lies in pieces between what is
+    used, so glibc does not do that by itself, and memory would grow for hours while no more of it is used."""
+    with suppress(AttributeError):  # only glibc can
+        give_back = ctypes.CDLL(None).malloc_trim
+        while True:
+            time.sleep(_TRIM_SECONDS)
+            give_back(0)
 
 
 @contextmanager

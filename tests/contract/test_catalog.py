@@ -32,6 +32,8 @@ from postgresql import Cluster
 TRANSACTIONS = """SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND state LIKE 'idle in transaction%'"""
 END_TRANSACTIONS = TRANSACTIONS.replace("count(*)", "pg_terminate_backend(pid)")
+END_OTHERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid != pg_backend_pid()"""
 
 
 def add(catalog: Catalog, *packages: Package) -> None:
@@ -320,6 +322,27 @@ def test_a_connection_lost_midway_is_unavailable_for_now(cluster: Cluster, mode:
     with impatient.write() as tx:
         tx.packages.next_revision()
     impatient.close()
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_connections_that_the_server_closed_while_they_idled_are_missed_by_nobody(
+    cluster: Cluster, mode: str
+) -> None:
+    """As after a restart of the server."""
+    url = cluster.new_database()
+    migrations.upgrade(url.replace("postgresql://", "postgresql+psycopg://"))
+    catalog = PostgresCatalog(url)
+    with catalog.write() as tx, catalog.read(), catalog.read():
+        tx.create_repository(0)
+    with psycopg.connect(url, autocommit=True) as database:
+        ended = database.execute(END_OTHERS).fetchall()
+        assert len(ended) == 3
+        while database.execute(END_OTHERS).fetchall():
+            time.sleep(0.02)
+    for _ in range(3):
+        with getattr(catalog, mode)() as tx:
+            tx.packages.revision()
+    catalog.close()
 
 
 def test_a_hash_of_a_reference_is_no_blob(catalog: Catalog) -> None:

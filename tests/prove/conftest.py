@@ -14,11 +14,9 @@ SEED = 20_260
 
 
 @pytest.fixture
-def proves(tmp_path, monkeypatch):
+def proves(tmp_path):
     """Runs a proof; where it is impossible the test is skipped, but not in CI."""
     from prove.claims import Impossible, Setup
-
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
     def run(proof, rounds=0):
         try:

@@ -7,13 +7,13 @@ a frozen replica stops the others for that long at most.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import LiteralString
 
 import msgspec
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
@@ -28,6 +28,7 @@ BUSY_SECONDS = 5
 IDLE_SECONDS = 10
 _SPARE_CONNECTIONS = 2
 _LOCKED = "SELECT namespace FROM repository FOR UPDATE"
+_BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _BEGIN_WRITING = {
     True: f"BEGIN ISOLATION LEVEL READ COMMITTED; {_LOCKED}",
     False: f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off; {_LOCKED}",
@@ -64,27 +65,38 @@ class PostgresCatalog:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        with _translated(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
-                yield SqlTransaction(connection)
-            finally:
-                with suppress(DBAPIError):
-                    connection.exec_driver_sql("ROLLBACK")
+        with _translated(), self._begun(_BEGIN_READING) as connection:
+            yield SqlTransaction(connection)
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Transaction]:
-        with _translated(), self._turn(), self._engine.connect() as connection:
+        with _translated(), self._turn(), self._begun(_BEGIN_WRITING[durable]) as connection:
+            transaction = SqlTransaction(connection)
+            yield transaction
+            transaction.settle()
+            _driver(connection).execute(f"NOTIFY {CHANNEL}; COMMIT")
+
+    @contextmanager
+    def _begun(self, begin: str) -> Iterator[Connection]:
+        """A connection with a transaction, which is rolled back unless the block ended it."""
+        with ExitStack() as opened:
+            connection = opened.enter_context(self._engine.connect())
             try:
-                connection.exec_driver_sql(_BEGIN_WRITING[durable])
-                transaction = SqlTransaction(connection)
-                yield transaction
-                transaction.settle()
-                connection.exec_driver_sql(f"NOTIFY {CHANNEL}; COMMIT")
-            except BaseException:
-                with suppress(DBAPIError):
-                    connection.exec_driver_sql("ROLLBACK")
-                raise
+                connection.exec_driver_sql(begin)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                # The server closed it, and with it perhaps all that idled here: those are given up.
+                connection = opened.enter_context(self._engine.connect())
+                connection.exec_driver_sql(begin)
+            driver = _driver(connection)
+            try:
+                yield connection
+            finally:
+                try:
+                    driver.rollback()
+                except psycopg.Error:
+                    connection.invalidate()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -152,11 +164,17 @@ def _engine(url: str, connections: int, busy_seconds: float, idle_seconds: float
         pool_size=connections,
         max_overflow=0,
         pool_timeout=busy_seconds,
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # the one used last has its statements prepared
         isolation_level="AUTOCOMMIT",
         json_deserializer=msgspec.json.decode,
         connect_args={"options": options},
     )
+
+
+def _driver(connection: Connection) -> "psycopg.Connection[tuple[object, ...]]":
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine above makes nothing else
+    return raw
 
 
 def _busy() -> Unavailable:

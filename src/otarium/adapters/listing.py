@@ -91,8 +91,10 @@ _BETWEEN = {
     sorting: {bounded: _between(sorting, bounded=bounded) for bounded in (True, False)}
     for sorting in SORTINGS
 }
-
-_COUNT = {sorting: _between(sorting, bounded=True, counted=True) for sorting in SORTINGS}
+_COUNT = {
+    sorting: {bounded: _between(sorting, bounded=bounded, counted=True) for bounded in (True, False)}
+    for sorting in SORTINGS
+}
 
 
 def _named(prefix: str, key: Key) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def _renew(
     high = Key(*after[0]) if after else None
     here = {one: pk for one, pk in places.items() if low <= one and (high is None or one < high)}
     this = {"this_sorting": sorting, **_named("this", low)}
-    if grown := _with_a_few_more(connection, sorting, low, block, here, fresh):
+    if grown := _with_a_few_more(connection, sorting, high, block, here, fresh):
         _UPDATE.run(connection, **this, **_values("new_", grown))
         return high
     table = block.with_packages(between(connection, sorting, low, high), fresh)
@@ -169,20 +171,20 @@ def _at(connection: Connection, sorting: SortKey, key: Key) -> tuple[Key, Block]
 def _with_a_few_more(
     connection: Connection,
     sorting: SortKey,
-    low: Key,
+    high: Key | None,
     block: Block,
     here: Mapping[Key, int | None],
     fresh: Mapping[int, Numbers],
 ) -> Block | None:
     """What nearly every upload makes of a block, without reading all that stands in it; None where more than
-    that happened."""
-    added = [(key, pk) for key, pk in sorted(here.items()) if pk is not None]
+    that happened. Places are counted from the end of the block, which is where new packages come by time."""
+    added = [(key, pk) for key, pk in sorted(here.items(), reverse=True) if pk is not None]
     if len(added) < len(here) or len(added) > _FEW or not block.takes([pk for _, pk in added]):
         return None
-    place = 0
+    place = block.size
     for key, pk in added:
-        [[passed]] = _COUNT[sorting].rows(connection, **_bounds(sorting, low, key))
-        low, place = key, place + passed
+        [[from_here]] = _COUNT[sorting][high is not None].rows(connection, **_bounds(sorting, key, high))
+        high, place = key, place - (from_here - 1)
         block = block.with_one(place, pk, fresh[pk])
     return block
 
