@@ -19,11 +19,12 @@ from contract.conftest import Database
 from harness import PATIENCE
 from otarium.adapters import migrations
 from otarium.adapters.catalog_postgres import PostgresCatalog
+from otarium.adapters.transaction import SqlTransaction
 from otarium.domain.access import Credential, Scope
 from otarium.domain.delegation import Accepted, SourceFile
 from otarium.domain.errors import Unavailable
 from otarium.domain.listed import Listed
-from otarium.domain.names import PackageId, Sha256, SourceName
+from otarium.domain.names import PackageId, PackageName, Sha256, SourceName
 from otarium.domain.packages import Package, PackageQuery
 from otarium.domain.roles import TARGETS, Dialect
 from otarium.services.ports import Catalog, Changes, Transaction
@@ -342,6 +343,26 @@ def test_connections_that_the_server_closed_while_they_idled_are_missed_by_nobod
     for _ in range(3):
         with getattr(catalog, mode)() as tx:
             tx.packages.revision()
+    catalog.close()
+
+
+def test_statements_stay_prepared_from_one_transaction_to_the_next(cluster: Cluster) -> None:
+    """To parse and plan them anew each time takes the server longer than to run them."""
+    url = cluster.new_database()
+    migrations.upgrade(url.replace("postgresql://", "postgresql+psycopg://"))
+    catalog = PostgresCatalog(url)
+    with catalog.write() as tx:
+        tx.create_repository(0)
+    for number in range(10):
+        with catalog.read() as tx:
+            tx.packages.would_be_next(PackageName("a"), PackageId("a-1"))
+        with catalog.write() as tx:
+            tx.journal.record(number, "ci", "package.add", "a-1")
+    with catalog.read() as tx:
+        assert isinstance(tx, SqlTransaction)
+        prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE "
+        for text in ("'SELECT (EXISTS%%'", "'INSERT INTO journal%%'"):
+            assert tx._connection.exec_driver_sql(prepared + text).scalar() == 1
     catalog.close()
 
 

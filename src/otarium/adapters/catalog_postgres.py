@@ -67,6 +67,8 @@ class PostgresCatalog:
     def read(self) -> Iterator[Transaction]:
         with _translated(), self._begun(_BEGIN_READING) as connection:
             yield SqlTransaction(connection)
+            # Not ROLLBACK: at that psycopg forgets the statements that are prepared.
+            _driver(connection).execute("COMMIT")
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[Transaction]:
