@@ -10,6 +10,11 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+def pytest_collection_modifyitems(items):
+    """What takes longest comes first: at the end one process would wait for the other to finish it."""
+    items.sort(key=lambda item: item.path.parent.name != "prove")
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     with running_server(tmp_path_factory.mktemp("shared") / "data") as running:

@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from otarium.web.app import Asgi
 
 _PR_SET_PDEATHSIG = 1
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_MALLOC = {_M_ARENA_MAX: 2, _M_MMAP_THRESHOLD: 1024**2, _M_TRIM_THRESHOLD: 16 * 1024**2}
-"""So that memory grows with what is used, and with nothing else. Threads that meet in an arena make another,
-and what is freed there serves only those that use it. The thresholds would rise with the largest piece that
-was ever freed, and then pieces as large lie among all others."""
-_TRIM_SECONDS = 60.0
+_M_ARENA_MAX, _ARENAS = -8, 2
+"""Threads that meet in an arena make another one, and what is freed there serves only those that use it, so
+that memory grows."""
+_TRIM_SECONDS = 10.0
 MAIN_PID = "OTARIUM_MAIN_PID"
 _NO_FAILURE = {None, 0, -signal.SIGINT, -signal.SIGTERM}
 
@@ -127,8 +125,7 @@ def _begin() -> None:
     running.leave_locks()
     system = ctypes.CDLL(None, use_errno=True)
     system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    with suppress(AttributeError):  # only glibc has it
-        for option, value in _MALLOC.items():
-            system.mallopt(option, value)
+    with suppress(AttributeError):  # only glibc has arenas
+        system.mallopt(_M_ARENA_MAX, _ARENAS)
     if os.getppid() != int(os.environ[MAIN_PID]):
         os._exit(1)
