@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 _M_ARENA_MAX, _ARENAS = -8, 2
 """Threads that meet in an arena make another one, and what is freed there serves only those that use it, so
 that memory grows."""
-_TRIM_SECONDS = 10.0
+_TRIM_SECONDS = 60.0
 MAIN_PID = "OTARIUM_MAIN_PID"
 _NO_FAILURE = {None, 0, -signal.SIGINT, -signal.SIGTERM}
 
