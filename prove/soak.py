@@ -3,7 +3,7 @@ fails.
 
 `soak` takes ten minutes, or as many as are asked for, of 50 requests a second: devices that poll, walk and
 download, people who list and search, upload, edit, and delete what they made; a source has something new
-every minute. `memory` asks for the same as fast as it is answered, until as much was answered as in three
+every minute. `memory` asks for the same as fast as it is answered, until as much was answered as in six
 hours of that, or in as many as are asked for. The first hour, or half of a shorter time, is for warming up.
 """
 
@@ -25,7 +25,7 @@ from prove.processes import members, open_files, resident_bytes
 from prove.traffic import working
 from publisher import serving, target
 
-MINUTES, HOURS = 10, 3
+MINUTES, HOURS = 10, 6
 RATE, VISITORS = 50, 10
 KEPT = 10
 """Packages of each visitor."""

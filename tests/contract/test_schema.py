@@ -1,4 +1,4 @@
-"""The migrations make the schema that the code uses, and never open a newer one."""
+"""An empty database gets the schema of the code, to which the migrations lead too; a newer one is refused."""
 
 import signal
 import subprocess
@@ -11,7 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from contract import killed_upgrade
 from contract.conftest import Database
@@ -27,11 +28,49 @@ PACKAGES = 700
 """More than a migration takes in one part."""
 
 
-def test_the_migrated_schema_is_the_schema_in_the_code(database: Database) -> None:
-    migrations.upgrade(database.url)
+def test_the_migrations_lead_to_the_schema_in_the_code(database: Database) -> None:
+    _upgrade_to(database.url, "head")
     with create_engine(database.url).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, indexes.metadata) == []
+
+
+def test_a_new_database_is_what_the_migrations_would_have_made(database: Database, elsewhere: str) -> None:
+    migrations.upgrade(database.url)
+    _upgrade_to(elsewhere, "head")
+    assert migrations.current(database.url) == migrations.current(elsewhere) == migrations.HEAD
+    assert _schema(database.url) == _schema(elsewhere)
+
+
+@pytest.fixture
+def elsewhere(database: Database, cluster: Cluster, tmp_path: Path) -> str:
+    """The URL of another empty database of the same kind."""
+    if database.path:
+        return f"sqlite:///{tmp_path / 'elsewhere.sqlite'}"
+    return cluster.new_database().replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.mark.parametrize("number", [0, 1, 10, 30])
+def test_a_database_that_was_killed_while_it_was_made_is_made_by_the_next(
+    database: Database, number: int
+) -> None:
+    """`number` of its statement; 0 is the commit."""
+    killed = _upgrade_elsewhere(database.url, number)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert migrations.current(database.url) is None
+    migrations.upgrade(database.url)
+    catalog = database.catalog()
+    with catalog.write() as tx:
+        tx.create_repository(0)
+    catalog.close()
+
+
+def test_tables_of_somebody_else_are_not_taken_for_a_catalog(database: Database) -> None:
+    with create_engine(database.url).begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE packages (id INTEGER)")
+    with pytest.raises(DBAPIError, match="packages"):
+        migrations.upgrade(database.url)
+    assert migrations.current(database.url) is None
 
 
 def test_the_newest_revision_is_the_one_that_a_start_looks_for() -> None:
@@ -152,6 +191,34 @@ def _require_everything(database: Database) -> None:
             assert (page.total, page.values) == (PACKAGES, [listed(package)])
         assert tx.packages.search(PackageQuery(hardware_ids=("other",))).total == 0
     catalog.close()
+
+
+def _schema(url: str) -> dict[str, object]:
+    """All that a database says of its tables, whatever the order of columns."""
+    engine = create_engine(url)
+    inspector = inspect(engine)
+    found: dict[str, object] = {}
+    for table in inspector.get_table_names():
+        columns = {one["name"]: {**one, "type": repr(one["type"])} for one in inspector.get_columns(table)}
+        indexes = {
+            one["name"]: {
+                **one,
+                "dialect_options": {key: str(value) for key, value in one.get("dialect_options", {}).items()},
+            }
+            for one in inspector.get_indexes(table)
+        }
+        keys = [inspector.get_pk_constraint(table), *inspector.get_unique_constraints(table)]
+        foreign = inspector.get_foreign_keys(table)
+        found[table] = columns, indexes, sorted(map(repr, keys)), sorted(map(repr, foreign))
+    asked = (
+        "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
+        if engine.dialect.name == "postgresql"
+        else "PRAGMA page_size"
+    )
+    with engine.connect() as connection:
+        found["stored"] = connection.exec_driver_sql(asked).all()
+    engine.dispose()
+    return found
 
 
 def _upgrade_to(url: str, revision: str) -> None:
