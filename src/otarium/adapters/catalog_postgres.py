@@ -7,7 +7,7 @@ a frozen replica stops the others for that long at most.
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import LiteralString
 
 import msgspec
@@ -81,15 +81,14 @@ class PostgresCatalog:
     @contextmanager
     def _begun(self, begin: str) -> Iterator[Connection]:
         """A connection with a transaction, which is rolled back unless the block ended it."""
-        with ExitStack() as opened:
-            connection = opened.enter_context(self._engine.connect())
+        with self._engine.connect() as connection:
             try:
                 connection.exec_driver_sql(begin)
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
                 # The server closed it, and with it perhaps all that idled here: those are given up.
-                connection = opened.enter_context(self._engine.connect())
+                connection.rollback()
                 connection.exec_driver_sql(begin)
             driver = _driver(connection)
             try:
