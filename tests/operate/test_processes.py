@@ -90,10 +90,11 @@ def _open_files(pid: int) -> set[str]:
             "import otarium.bootstrap; from otarium.web.app import Framework; Framework([])",
             "rich typer alembic jinja2 sqlalchemy.dialects.postgresql pydantic.v1",
         ),
+        ("from otarium.adapters import migrations; migrations.upgrade('sqlite://')", "alembic mako"),
     ],
 )
 def test_what_a_process_has_no_use_for_is_not_in_its_memory(code: str, unloaded: str) -> None:
-    """The main process (first) and a worker over SQLite live for months."""
+    """The main process (first) and a worker over SQLite live for months, a first start (last) is short."""
     told = subprocess.run(
         [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"],
         capture_output=True,
@@ -101,3 +102,30 @@ def test_what_a_process_has_no_use_for_is_not_in_its_memory(code: str, unloaded:
         check=True,
     )
     assert set(told.stdout.split()).isdisjoint(unloaded.split())
+
+
+FREEING = """
+import threading, time
+from pathlib import Path
+from otarium import processes
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+freed, kept = [], []
+for _ in range(5000):
+    freed.append(bytearray(16 * 1024))
+    kept.append(bytearray(600))
+freed.clear()
+before = resident()
+processes._TRIM_SECONDS = 0.1
+threading.Thread(target=processes._give_back, daemon=True).start()
+time.sleep(2)
+print(before - resident())
+"""
+"""80 MiB, in pieces between others that stay."""
+
+
+def test_what_a_worker_freed_between_what_it_uses_goes_back_to_the_system() -> None:
+    told = subprocess.run([sys.executable, "-c", FREEING], capture_output=True, text=True, check=True)
+    assert int(told.stdout) > 40 * 1024**2
