@@ -1,4 +1,5 @@
-"""The schema, one for every database; `indexes` completes it. Migrations make it; a test compares them.
+"""The schema, one for every database; `indexes` completes it. An empty one is made from it, and
+migrations lead to it; a test compares them.
 
 A package is this repository's own where `source` is "targets"; the others are what external sources list.
 Times are whole seconds since 1970. `listed` is what lists show of a package (see `domain.listed`); `words`

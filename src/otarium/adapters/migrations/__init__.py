@@ -56,7 +56,7 @@ def upgrade(url: str) -> None:
 
 
 def _create(url: str) -> str:
-    """All of it, in an empty database, as the code has it: that takes a third of what the migrations would.
+    """All of it, in an empty database, as the code has it: that takes a fifth of what the migrations would.
     Answers the revision, which is somebody else's where that one was first."""
     # Imported here because it loads all that SQLAlchemy knows of the database, which no worker needs.
     from otarium.adapters import indexes
