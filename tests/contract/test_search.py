@@ -6,7 +6,7 @@ Blocks of the listing are made small, so that a few hundred packages fill, cut a
 import itertools
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from otarium.adapters import blocks, listing, migrations, tables
 from otarium.domain.delegation import Accepted, SourceFile
 from otarium.domain.listed import Listed
 from otarium.domain.names import OWN_SOURCE, HardwareId, PackageId, Sha256, SourceName
-from otarium.domain.packages import Package, PackageQuery
+from otarium.domain.packages import Package, PackageQuery, SortKey
 from otarium.domain.roles import TARGETS, Dialect
 from otarium.services.ports import Catalog, Transaction
 
@@ -358,6 +358,26 @@ def test_the_last_package_that_was_handed_out_may_go(catalog: Catalog) -> None:
             tx.packages.remove(gone, 1, NOW)
             rest, _ = tx.packages.chunk(query, cursor, 0, 9)
         assert shown(rest) == expected(left)
+
+
+@pytest.mark.parametrize("sorting", ["CreatedAt", "Filename"])
+@pytest.mark.parametrize(("ascending", "gone", "left"), [(True, 1100, [1100, 1101]), (False, 1500, [])])
+def test_all_that_was_handed_out_may_go_with_its_blocks(
+    catalog: Catalog, sorting: SortKey, ascending: bool, gone: int, left: Sequence[int]
+) -> None:
+    packages = [package("n", f"{number:04}") for number in range(1500)]
+    query = PackageQuery(ascending=ascending, sort_by=sorting)
+    with catalog.write() as tx:
+        for one in packages:
+            tx.packages.add(one, TARGETS, one.entry())
+        _, cursor = tx.packages.count(query)
+        _, cursor = tx.packages.chunk(query, cursor, 0, 9)
+    with catalog.write() as tx:
+        for one in packages[:gone]:
+            tx.packages.remove(one, 1, NOW)
+    with catalog.read() as tx:
+        rest, _ = tx.packages.chunk(query, cursor, 0, 2)
+    assert shown(rest) == expected([packages[number] for number in left])
 
 
 def test_what_searches_read_agrees_with_the_rows_after_any_changes(filled: tuple[Catalog, Model]) -> None:

@@ -67,8 +67,11 @@ def _beyond(
 ) -> Iterator[int]:
     """What passes, block by block: a few are read at first, then more and more until enough is found."""
     last, columns = _key_of(query, cursor), columns_of(required)
-    bounds, done = _start(connection, query, last)
-    statement = _blocks(query.ascending, last is not None, "pks", *columns)
+    started = _start(connection, query, last)
+    if started is None:
+        return
+    bounds, done = started
+    statement = _blocks(query.ascending, bool(bounds), "pks", *columns)
     count, skip = _FIRST_BLOCKS, 0
     while rows := statement.rows(connection, sorting=query.sort_by, count=count, skip=skip, **bounds):
         rows = rows if query.ascending else rows[::-1]
@@ -87,12 +90,15 @@ def _beyond(
 
 def _start(
     connection: Connection, query: PackageQuery, last: Key | None
-) -> tuple[dict[str, Any], int | None]:
+) -> tuple[dict[str, Any], int | None] | None:
     """The key of the first block, and how many of it come before what is to follow (going down: how many of
-    it are to follow)."""
+    it are to follow). None where nothing follows."""
     if last is None:
         return {}, None
-    [low] = [Key(*row) for row in LOW.rows(connection, sorting=query.sort_by, **last._asdict())]
+    found = LOW.rows(connection, sorting=query.sort_by, **last._asdict())
+    if not found:  # everything up to there was removed meanwhile
+        return ({}, None) if query.ascending else None
+    low = Key(*found[0])
     # No name of a source has a character below this one.
     high = last._replace(source=last.source + "\1") if query.ascending else last
     return low._asdict(), len(between(connection, query.sort_by, low, high))
