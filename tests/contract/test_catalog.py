@@ -345,6 +345,23 @@ def test_connections_that_the_server_closed_while_they_idled_are_missed_by_nobod
     catalog.close()
 
 
+def test_options_of_the_url_hold_wherever_the_database_is_reached(cluster: Cluster) -> None:
+    url = cluster.new_database()
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute("CREATE SCHEMA apart")
+    url += "?options=-csearch_path%3Dapart"
+    migrations.upgrade(url.replace("postgresql://", "postgresql+psycopg://"))
+    catalog = PostgresCatalog(url)
+    with catalog.write() as tx:
+        tx.create_repository(0)
+    with psycopg.connect(url) as database:
+        assert database.execute("SELECT count(*) FROM apart.repository").fetchone() == (1,)
+    with catalog.read() as tx:
+        assert isinstance(tx, SqlTransaction)
+        assert tx._connection.exec_driver_sql("SHOW lock_timeout").scalar() == "5s"
+    catalog.close()
+
+
 def test_statements_stay_prepared_from_one_transaction_to_the_next(cluster: Cluster) -> None:
     """To parse and plan them anew each time takes the server longer than to run them."""
     url = cluster.new_database()

@@ -161,14 +161,13 @@ def _engine(url: str, connections: int, busy_seconds: float, idle_seconds: float
     timeouts = {"lock_timeout": busy_seconds, "idle_in_transaction_session_timeout": idle_seconds}
     options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in timeouts.items())
     return create_engine(
-        watched(url, "postgresql+psycopg"),
+        watched(url, "postgresql+psycopg", options),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=busy_seconds,
         pool_use_lifo=True,  # the one used last has its statements prepared
         isolation_level="AUTOCOMMIT",
         json_deserializer=msgspec.json.decode,
-        connect_args={"options": options},
     )
 
 

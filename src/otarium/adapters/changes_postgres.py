@@ -67,7 +67,7 @@ class PostgresChanges:
                         seen = self._poll(connection, seen)
                         for _ in connection.notifies(timeout=POLL_SECONDS, stop_after=1):
                             self._version += 1
-            except psycopg.Error:
+            except (psycopg.Error, OSError):
                 if self._alive:
                     log.warning("the database cannot be reached; devices get what was committed last")
                 self._alive = False

@@ -16,9 +16,13 @@ _QUERY = {
 }
 
 
-def watched(url: str, driver: str) -> URL:
+def watched(url: str, driver: str, options: str = "") -> URL:
+    """`options` of the server, before those of the URL."""
     parsed = make_url(url)
-    return parsed.set(drivername=driver, query={**_QUERY, **parsed.query})
+    query = {**_QUERY, **parsed.query}
+    if options:
+        query["options"] = f"{options} {query.get('options', '')}"
+    return parsed.set(drivername=driver, query=query)
 
 
 def conninfo(url: str) -> str:
