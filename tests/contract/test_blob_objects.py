@@ -79,6 +79,22 @@ def test_an_upload_that_dies_at_any_step_leaves_the_bytes_that_were_there(
     assert names(store) == set()
 
 
+def test_of_two_uploads_of_the_same_bytes_one_stays_whichever_began_or_ended_first(
+    store: ObjectBlobStore,
+) -> None:
+    for begun_first in (True, False):
+        staged = [store.stage(), store.stage()]
+        for one in staged:
+            one.write(LARGE)
+            sha256, _ = one.finish()
+        for one in staged if begun_first else staged[::-1]:
+            one.commit()
+        store.clear_abandoned()
+        assert read(store, sha256) == LARGE
+        assert len(list(objects.listed(store._bucket, "arrived/"))) == 1
+        store.delete(sha256)
+
+
 @pytest.mark.parametrize("step", range(4))
 def test_a_first_upload_that_dies_before_its_claim_leaves_nothing(
     store: ObjectBlobStore, monkeypatch: pytest.MonkeyPatch, step: int

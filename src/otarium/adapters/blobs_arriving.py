@@ -135,10 +135,11 @@ class StagedObject:
                 return
             obstore.put(self._bucket.names, claim_of(self.sha256, self._token), b"")
             self._writer = None
-            for token in tokens_of(self._bucket, self.sha256):
-                if token > self._token:  # somebody may be reading those; they go in a day
-                    note(self._bucket, token, self.sha256)
-            remove(self._bucket, f"arriving/{self._token}")
+            newest, *others = tokens_of(self._bucket, self.sha256)
+            for token in others:  # somebody may be reading those; they go in a day
+                note(self._bucket, token, self.sha256)
+            if newest == self._token:
+                remove(self._bucket, f"arriving/{self._token}")
 
     def cancel(self) -> None:
         """What cannot be removed now is removed as abandoned."""
