@@ -158,6 +158,17 @@ def test_whenever_the_process_dies_the_copy_is_whole_and_the_next_one_goes_on(
     raise AssertionError("a run never ended")
 
 
+def test_what_the_copy_lost_is_put_again(repository: Repository, upload: Upload, tmp_path: Path) -> None:
+    target = FileOffload(tmp_path / "copy")
+    copying = offload(repository, target)
+    copying.push()
+    (tmp_path / "copy/repo/1.root.json").unlink()
+    upload("a")
+    copying._metadata.refresh()
+    copying.push()
+    assert whole(target) == {"a-1"} and target.read("repo/1.root.json")
+
+
 def test_a_copy_that_is_ahead_of_the_catalog_is_left_as_it_is(
     repository: Repository, upload: Upload, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from otarium.domain.errors import StorageFull, Unavailable
+from otarium.domain.errors import NotFound, StorageFull, Unavailable
 from otarium.domain.names import Sha256
 from otarium.domain.offloaded import fits
 from otarium.services.ports_blobs import OpenBlob
@@ -141,13 +141,19 @@ class FileOffload:
                     link.hardlink_to(self._root / versioned)
                 except FileNotFoundError:
                     link.parent.mkdir(parents=True, exist_ok=True)
-                    link.hardlink_to(self._root / versioned)
+                    self._link_to(versioned, link)
             self._lead_to_current({tuple(name.split("/")[:2]) for name in plain})
             for directory in {(release / name).parent for name in plain} | {release, self._releases}:
                 _fsync(directory)
             self._point(self._current, f".releases/{number}")
             for one in sorted(self._releases.iterdir(), key=lambda path: int(path.name))[:-_RELEASES]:
                 shutil.rmtree(one, ignore_errors=True)
+
+    def _link_to(self, versioned: str, link: Path) -> None:
+        try:
+            link.hardlink_to(self._root / versioned)
+        except FileNotFoundError:
+            raise NotFound(f"{versioned} is missing in the offload directory.") from None
 
     def _lead_to_current(self, tops: set[tuple[str, ...]]) -> None:
         for dialect, top in sorted(tops):

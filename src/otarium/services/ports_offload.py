@@ -34,8 +34,8 @@ class OffloadTarget(Protocol):
         ...
 
     def switch(self, number: int, plain: Mapping[str, str]) -> None:
-        """Plain name -> versioned name, all at one moment. Raises Unavailable where the timestamp is not
-        the one that was read last."""
+        """Plain name -> versioned name, all at one moment. Raises NotFound where a versioned name is missing,
+        and Unavailable where the timestamp is not the one that was read last."""
         ...
 
     def names(self) -> Iterator[str]:
