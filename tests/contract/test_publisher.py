@@ -250,6 +250,24 @@ def test_nobody_waits_while_a_slow_catalog_is_asked_for_what_is_newest(
     assert metadata.is_fresh() and metadata.number == before.number + 1
 
 
+class _Untold:
+    """As where a notification is late."""
+
+    def version(self) -> int:
+        return 1
+
+
+def test_an_announced_release_is_served_though_nothing_else_told_of_it(repository: Repository) -> None:
+    opened, (publisher, _) = repository.opened, repository.worker()
+    metadata = Metadata(opened.catalog, _Untold(), opened.views)
+    metadata.refresh()
+    before = metadata.number
+    publisher.submit(adding("a")).result(10)
+    assert not metadata.is_fresh()
+    metadata.refresh()
+    assert metadata.is_fresh() and metadata.number == before + 1
+
+
 def test_the_publisher_outlives_a_failure_after_the_commit(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

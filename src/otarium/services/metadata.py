@@ -92,7 +92,7 @@ class Metadata:
         self._changes.version()  # where the catalog is away, nobody waits for who is stuck in it
         with self._lock:
             seen = self._changes.version()
-            if seen == self._seen:
+            if seen == self._seen and self._announcements.announced() <= self.number:
                 return
             with self._catalog.read() as tx:
                 release = load_release(tx, self._current)
