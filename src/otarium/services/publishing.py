@@ -82,7 +82,7 @@ class Publisher:
         self._retention = retention
         self._shelving = shelving
         self._watch = watch or Unwatched()
-        self._queue: queue.Queue[_Waiting | None] = queue.Queue(QUEUED)
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._expected = 1
         self._seconds = 0.0
@@ -97,11 +97,10 @@ class Publisher:
 
     def submit(self, change: Change[T]) -> "Future[T]":
         """The future holds the answer after the commit, or the Refusal. Raises Unavailable when full."""
+        if self._queue.qsize() >= QUEUED:
+            raise Unavailable("Too many changes are waiting; try again in a moment.")
         future: Future[T] = Future()
-        try:
-            self._queue.put_nowait(_Waiting(change, future, copy_context()))
-        except queue.Full:
-            raise Unavailable("Too many changes are waiting; try again in a moment.") from None
+        self._queue.put(_Waiting(change, future, copy_context()))
         return future
 
     def _run(self) -> None:
