@@ -7,7 +7,6 @@ import logging
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from otarium.domain.roles import TARGETS, RoleFile, listed_versions
 from otarium.domain.shelves import is_shelf
 from otarium.domain.versions import ShelfVersions
 from otarium.services.ports import Announcements, Catalog, Changes, Transaction
+from otarium.services.recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ class Metadata:
         self._current: Release | None = None
         self.number = 0
         """Of the current release; 0 while nothing was published."""
-        self._cache = _FileCache(cache_bytes)
+        self._recent: Recent[RoleFile] = Recent(cache_bytes)
+        self._recent_lock = threading.Lock()
         self.behind = False
         """Whether the catalog was found below what has been served (a restored backup, a bad disk)."""
 
@@ -127,7 +128,7 @@ class Metadata:
             return
         self.behind = False
         for file in release.files():
-            self._cache.put(file)
+            self._keep(file)
         self._current, self.number = release, release.number
 
     def plain(self, role: str, number: int | None) -> RoleFile | None:
@@ -147,13 +148,18 @@ class Metadata:
         so that is answered from memory."""
         if role == "root" and version > self.current.root.version:
             return None
-        file = self._cache.get(role, version)
+        with self._recent_lock:
+            file = self._recent.get(role, version)
         if file is None:
             with self._catalog.read() as tx:
                 file = tx.roles.file(role, version)
             if file is not None:
-                self._cache.put(file)
+                self._keep(file)
         return file
+
+    def _keep(self, file: RoleFile) -> None:
+        with self._recent_lock:
+            self._recent.put(file.role, file.version, file, file.uptane.length + file.tuf.length)
 
     def _as_of(self, number: int, role: str) -> RoleFile | None:
         """A file of an older release, found along the signed chain timestamp -> snapshot -> role."""
@@ -193,35 +199,3 @@ def load_release(tx: Transaction, known: Release | None) -> Release | None:
     root, targets = load("root", counters.root), load(TARGETS, listed[TARGETS])
     before = known.shelves if known else ShelfVersions()
     return Release(root, targets, snapshot, timestamp, counters, before.changed_to(shelves))
-
-
-class _FileCache:
-    """The files used last, bounded in bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._files: OrderedDict[tuple[str, int], RoleFile] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, role: str, version: int) -> RoleFile | None:
-        with self._lock:
-            file = self._files.get((role, version))
-            if file is not None:
-                self._files.move_to_end((role, version))
-            return file
-
-    def put(self, file: RoleFile) -> None:
-        with self._lock:
-            key = (file.role, file.version)
-            if key not in self._files:
-                self._size += _size(file)
-            self._files[key] = file
-            self._files.move_to_end(key)
-            while self._size > self._limit and len(self._files) > 1:
-                _, dropped = self._files.popitem(last=False)
-                self._size -= _size(dropped)
-
-
-def _size(file: RoleFile) -> int:
-    return file.uptane.length + file.tuf.length

@@ -14,7 +14,7 @@ from typing import Any
 
 from otarium.domain.access import Scope
 from otarium.domain.errors import Invalid, NotFound
-from otarium.domain.feed import FEED_PATH
+from otarium.domain.feed import FEED, FEED_PATH
 from otarium.domain.names import Sha256, SourceName
 from otarium.domain.packages import Content
 from otarium.domain.roles import ROLE_NAMES, Dialect
@@ -79,7 +79,7 @@ class DeviceApp:
         reply = None
         if name == FEED_PATH:
             file = await self._web.reading(self._web.feed.file)
-            reply = self._replies.plain(file.in_dialect(dialect), file.signed_at)
+            reply = self._replies.plain(f"{dialect}/{FEED}", file.in_dialect(dialect), file.signed_at)
         elif match is not None and _is_place(match, name.startswith("delegations/"), dialect):
             is_own = match["role"] in ROLE_NAMES or is_shelf(match["role"])
             reply = await (self._own if is_own else self._source)(scope, dialect, match)
@@ -90,24 +90,26 @@ class DeviceApp:
     async def _own(self, scope: Scope_, dialect: Dialect, match: re.Match[str]) -> MetadataReply | None:
         """A file that this repository signed."""
         role, metadata = match["role"], self._metadata
+        called = f"{dialect}/{role}"
         if match["version"]:
             file = await self._web.reading(metadata.versioned, role, int(match["version"]))
-            return self._replies.versioned(file.in_dialect(dialect), file.signed_at) if file else None
+            return self._replies.versioned(called, file.in_dialect(dialect), file.signed_at) if file else None
         number = self._view(scope, dialect) if role != "root" else None
         if number is None and role in ROLE_NAMES:
             file = metadata.plain(role, None)
         else:
             file = await self._web.reading(metadata.plain, role, number)
-        return self._replies.plain(file.in_dialect(dialect), file.signed_at) if file else None
+        return self._replies.plain(called, file.in_dialect(dialect), file.signed_at) if file else None
 
     async def _source(self, scope: Scope_, dialect: Dialect, match: re.Match[str]) -> MetadataReply | None:
         """A file of another publisher."""
         name, files = SourceName(match["role"]), self._web.source_files
+        called = f"{dialect}/{name}"
         if match["version"]:
             file = await self._web.reading(files.versioned, name, dialect, int(match["version"]))
-            return self._replies.versioned(file.signed, file.modified_at) if file else None
+            return self._replies.versioned(called, file.signed, file.modified_at) if file else None
         file = await self._web.reading(files.plain, name, dialect, self._view(scope, dialect))
-        return self._replies.plain(file.signed, file.modified_at) if file else None
+        return self._replies.plain(called, file.signed, file.modified_at) if file else None
 
     def _view(self, scope: Scope_, dialect: Dialect) -> int | None:
         """The release whose timestamp a device took last, where that is not the newest."""

@@ -4,11 +4,11 @@ Answers are made once per file and kept while the file is among the last ones as
 """
 
 import gzip
-from collections import OrderedDict
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Any
 
 from otarium.domain.roles import SignedRole
+from otarium.services.recent import Recent
 from otarium.web.context import Web
 from otarium.web.http import Fields, Headers
 
@@ -70,8 +70,8 @@ class MetadataReply:
         self._gzip: _Variant | None = None
 
     @property
-    def length(self) -> int:
-        return self._signed.length
+    def sha256(self) -> str:
+        return self._signed.sha256
 
     async def answer(self, asked: Fields, method: str) -> Answer:
         variant = self.identity
@@ -114,25 +114,21 @@ def matches(condition: bytes, etag: bytes) -> bool:
 
 
 class MetadataReplies:
-    """The answers for the files asked for last, bounded in bytes."""
+    """The answers for the files asked for last, bounded in bytes. `name` is of one file, in one dialect."""
 
     def __init__(self, web: Web) -> None:
         self._web = web
-        self._size = 0
-        self._kept: OrderedDict[tuple[str, bytes], MetadataReply] = OrderedDict()
+        self._recent: Recent[MetadataReply] = Recent(_KEPT_BYTES)
 
-    def plain(self, signed: SignedRole, modified_at: int) -> MetadataReply:
-        return self._reply(signed, NO_CACHE, modified_at)
+    def plain(self, name: str, signed: SignedRole, modified_at: int) -> MetadataReply:
+        return self._reply(name, signed, NO_CACHE, modified_at)
 
-    def versioned(self, signed: SignedRole, modified_at: int) -> MetadataReply:
-        return self._reply(signed, self._web.cache_forever, modified_at)
+    def versioned(self, name: str, signed: SignedRole, modified_at: int) -> MetadataReply:
+        return self._reply(name, signed, self._web.cache_forever, modified_at)
 
-    def _reply(self, signed: SignedRole, cache: bytes, modified_at: int) -> MetadataReply:
-        key = (signed.sha256, cache)
-        reply = self._kept.get(key)
-        if reply is None:
-            reply = self._kept[key] = MetadataReply(self._web, signed, cache, modified_at)
-            self._size += signed.length
-            while self._size > _KEPT_BYTES and len(self._kept) > 1:
-                self._size -= self._kept.popitem(last=False)[1].length
+    def _reply(self, name: str, signed: SignedRole, cache: bytes, modified_at: int) -> MetadataReply:
+        reply = self._recent.get((name, cache), signed.version)
+        if reply is None or reply.sha256 != signed.sha256:
+            reply = MetadataReply(self._web, signed, cache, modified_at)
+            self._recent.put((name, cache), signed.version, reply, signed.length)
         return reply

@@ -57,6 +57,7 @@ class Timestamps:
     def _prepare(self) -> None:
         file = self._metadata.current.timestamp
         self._ready = {
-            dialect: self._replies.plain(file.in_dialect(dialect), file.signed_at) for dialect in Dialect
+            dialect: self._replies.plain(f"{dialect}/{file.role}", file.in_dialect(dialect), file.signed_at)
+            for dialect in Dialect
         }
         self._number = file.version
