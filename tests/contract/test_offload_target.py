@@ -1,11 +1,12 @@
 """What every copy for devices promises: whole files, names that stay, and one moment at which it moves on."""
 
+import hashlib
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from otarium.adapters import offload_objects
 from otarium.adapters.blobs_files import FileBlobStore
 from otarium.adapters.offload_files import FileOffload
 from otarium.adapters.offload_objects import ObjectOffload
@@ -34,14 +35,18 @@ def bucket(s3: str, tmp_path: Path) -> OffloadTarget:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[tuple[FileBlobStore, Sha256]]:
+def store(tmp_path: Path) -> tuple[FileBlobStore, Sha256]:
     made = FileBlobStore(tmp_path / "blobs")
     made.prepare()
-    staged = made.stage()
-    staged.write(BODY)
+    return made, stored(made, BODY)
+
+
+def stored(store: FileBlobStore, body: bytes) -> Sha256:
+    staged = store.stage()
+    staged.write(body)
     sha256, _ = staged.finish()
     staged.commit()
-    yield made, sha256
+    return sha256
 
 
 def put_blob(target: OffloadTarget, store: tuple[FileBlobStore, Sha256], *names: str) -> None:
@@ -70,6 +75,30 @@ def test_the_bytes_of_a_package_have_all_their_names(target: OffloadTarget, stor
         target.delete(names[1])
         target.delete(names[1])
     assert target.read(names[1]) is None and target.read(names[0]) == BODY
+
+
+def test_a_name_without_a_hash_gets_the_bytes_of_the_package_that_has_it_now(
+    target: OffloadTarget, store: tuple
+) -> None:
+    blobs, sha256 = store
+    others = stored(blobs, BODY.swapcase())
+    for now in (sha256, others, sha256):
+        put_blob(target, (blobs, now), f"tuf/targets/{now}.a-1", "repo/targets/a-1")
+        assert target.read("repo/targets/a-1") == target.read(f"tuf/targets/{now}.a-1")
+        assert hashlib.sha256(target.read("repo/targets/a-1") or b"").hexdigest() == now
+
+
+@pytest.mark.parametrize("most_copied", [1, 1024**3])
+def test_what_a_bucket_has_is_neither_sent_nor_copied_again(
+    bucket: OffloadTarget, store: tuple, monkeypatch: pytest.MonkeyPatch, most_copied: int
+) -> None:
+    monkeypatch.setattr(offload_objects, "_MOST_COPIED", most_copied)
+    names = ("tuf/targets/H.a-1", "repo/targets/a-1")
+    put_blob(bucket, store, *names)
+    assert [bucket.read(name) for name in names] == [BODY] * 2
+    for change in ("put", "copy"):
+        monkeypatch.setattr(offload_objects.obstore, change, None)
+    put_blob(bucket, store, *names)
 
 
 def test_the_timestamp_moves_on_and_is_no_versioned_name(target: OffloadTarget) -> None:

@@ -47,6 +47,8 @@ class MemoryTarget:
         self.shown: dict[str, bytes] = {}
         self.left: int | None = None
         self.changes = 0
+        self.asked: list[str] = []
+        """The names of packages that somebody wanted here."""
 
     def _changed(self) -> None:
         self.changes += 1
@@ -66,6 +68,7 @@ class MemoryTarget:
         self._changed()
 
     def put_blob(self, names: Sequence[str], sha256: Sha256, blob: OpenBlob) -> None:
+        self.asked.append(names[-1])
         for name in names:
             self.files[name] = blob.read_at(0, blob.length)
             self._changed()
@@ -246,6 +249,41 @@ def test_only_what_changed_is_put_again(rig: Rig) -> None:
     before = target.changes
     rig.offload(target).push()
     assert target.changes == before
+
+
+def test_a_first_copy_that_ended_before_its_time_is_gone_on_from_with_a_newer_release(rig: Rig) -> None:
+    rig.add(*FIRST, *LATER)
+    whole, target = MemoryTarget(), MemoryTarget()
+    rig.offload(whole).push()
+    target.left = whole.changes - 8
+    with pytest.raises(Died):
+        rig.offload(target).push()
+    assert not target.shown and sorted(target.asked) == sorted(whole.asked)
+    target.left, target.asked = None, []
+    rig.add("new-2")
+    rig.offload(target).push()
+    assert served(target)[1] == {*FIRST, *LATER, "new-2"}
+    assert set(target.asked) == {"repo/targets/new-1", "repo/targets/new-2"}, "those of the page that changed"
+
+
+def test_a_copy_that_takes_longer_than_old_files_are_kept_ends_with_the_release_it_began_with(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.add("app-1")
+    target, offload = MemoryTarget(), rig.offload(MemoryTarget())
+    offload._target = target
+    versioned, put_blob = offload._metadata.versioned, target.put_blob
+
+    def put_slowly(names: Sequence[str], sha256: Sha256, blob: OpenBlob) -> None:
+        put_blob(names, sha256, blob)
+        kept = {"root"}
+        monkeypatch.setattr(
+            offload._metadata, "versioned", lambda role, n: versioned(role, n) if role in kept else None
+        )
+
+    monkeypatch.setattr(target, "put_blob", put_slowly)
+    number = offload.push()
+    assert served(target) == (number, {"app-1"})
 
 
 def test_a_deleted_package_stays_for_a_grace_and_goes_with_old_files(rig: Rig) -> None:

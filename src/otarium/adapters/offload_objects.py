@@ -19,6 +19,10 @@ from otarium.services.ports_blobs import OpenBlob
 
 _PART_BYTES = 5 * 1024 * 1024
 _PARTS_AT_ONCE = 2
+_MOST_COPIED = 1024**3
+"""Bytes. A store copies within the answer to one request, S3 no more than 5 GiB."""
+_SHA256 = "sha256"
+"""An attribute of our own of packages, which copies have too."""
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -55,25 +59,32 @@ class ObjectOffload:
             obstore.put(self._store, name, raw, attributes=_attributes("application/json", _IMMUTABLE))
 
     def put_blob(self, names: Sequence[str], sha256: Sha256, blob: OpenBlob) -> None:
-        first, *others = names
+        made: str | None = None
         with _translated():
-            if self._length(first) != blob.length:
-                obstore.put(
-                    self._store,
-                    first,
-                    _parts(blob),
-                    attributes=_attributes("application/octet-stream", _IMMUTABLE),
-                    chunk_size=_PART_BYTES,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
-            for name in others:
-                obstore.copy(self._store, first, name)
+            for name in names:
+                if self._sha256(name) != sha256:
+                    if made and blob.length <= _MOST_COPIED:
+                        obstore.copy(self._store, made, name)
+                    else:
+                        self._put_blob(name, sha256, blob)
+                made = name
 
-    def _length(self, name: str) -> int | None:
+    def _sha256(self, name: str) -> str | None:
+        """As it was stated with the bytes; a name without a hash may have had others of the same length."""
         try:
-            return obstore.head(self._store, name)["size"]
+            return obstore.get(self._store, name, options={"head": True}).attributes.get(_SHA256)
         except (NotFoundError, FileNotFoundError):
             return None
+
+    def _put_blob(self, name: str, sha256: Sha256, blob: OpenBlob) -> None:
+        obstore.put(
+            self._store,
+            name,
+            _parts(blob),
+            attributes={**_attributes("application/octet-stream", _IMMUTABLE), _SHA256: sha256},
+            chunk_size=_PART_BYTES,
+            max_concurrency=_PARTS_AT_ONCE,
+        )
 
     def switch(self, number: int, plain: Mapping[str, str]) -> None:
         ((name, versioned),) = plain.items()

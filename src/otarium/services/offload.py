@@ -25,7 +25,7 @@ from otarium.domain.offloaded import (
     versions_of,
 )
 from otarium.domain.release import Release
-from otarium.domain.roles import ROLE_NAMES, TARGETS, Dialect, listed_versions
+from otarium.domain.roles import ROLE_NAMES, TARGETS, Dialect, RoleFile, listed_versions
 from otarium.domain.shelves import is_shelf
 from otarium.services.metadata import Metadata
 from otarium.services.ports import Catalog, Clock, Transaction
@@ -105,7 +105,7 @@ class Offload:
                 except NotFound:
                     log.warning("the offload target has lost files; all of them are looked for")
                     self._roots = 0
-                    self._bring(Served(), release)
+                    self._bring(Served(), release, anew=True)
             return release.number
 
     def _served(self) -> Served:
@@ -141,18 +141,19 @@ class Offload:
                 "restore the newest copy. The target is left as it is."
             )
 
-    def _bring(self, served: Served, release: Release) -> None:
-        """Blobs, then what lists them, then what is asked for by plain names."""
-        self._put_packages(served, release)
+    def _bring(self, served: Served, release: Release, *, anew: bool = False) -> None:
+        """What lists others after them, then what is asked for by plain names. `anew`: nothing that is there
+        vouches for what it lists."""
         listed = {dialect: listed_versions(release.snapshot, dialect) for dialect in Dialect}
         plain: dict[str, str] = {}
         for dialect, versions in listed.items():
-            plain |= self._put_roles(dialect, versions, served)
+            plain |= self._put_sources(dialect, versions, served)
+        self._put_pages(served, release, anew)
         for number in range(self._roots + 1, release.root.version + 1):
-            self._put_own("root", number)
+            self._put(self._own("root", number))
         tops = (release.root, release.snapshot, release.timestamp)
         for file in tops[1:]:
-            self._put_own(file.role, file.version)
+            self._put(file)
         for dialect in Dialect:
             plain |= {
                 plain_name(dialect, one.role): role_name(dialect, one.role, one.version) for one in tops
@@ -162,8 +163,10 @@ class Offload:
         self._target.switch(release.number, plain)
         self._known, self._roots = Served(release.number, listed), release.root.version
 
-    def _put_packages(self, served: Served, release: Release) -> None:
-        """What the changed files list, and the files before them did not."""
+    def _put_pages(self, served: Served, release: Release, anew: bool) -> None:
+        """The changed files that list packages, each after the packages that it lists and the files before
+        did not. So one that is there has its packages there, and a first copy that takes longer than old
+        files are kept is gone on from with the release that is the newest then."""
         versions = {TARGETS: release.targets.version, **release.shelves}
         changed = {
             role: version for role, version in versions.items() if served.lists(Dialect.TUF, role) != version
@@ -173,10 +176,14 @@ class Offload:
             before = served.lists(Dialect.TUF, role)
             raw = self._target.read(role_name(Dialect.TUF, role, before)) if before else None
             known.update(packages_of(raw) if raw else ())
+        *_, put_last = Dialect
         for role, version in changed.items():
-            for package in packages_of(self._own(role, version)[Dialect.TUF]):
-                if package not in known:
-                    self._put_package(package)
+            if anew or self._target.read(role_name(put_last, role, version)) is None:
+                file = self._own(role, version)
+                for package in packages_of(file.tuf.raw):
+                    if package not in known:
+                        self._put_package(package)
+                self._put(file)
 
     def _put_package(self, package: Listed) -> None:
         blob = self._blobs.open(package.sha256)
@@ -186,34 +193,32 @@ class Offload:
         elif not package.elsewhere:
             log.warning("%s has no bytes in the store; the offload goes on without", ascii(package.id))
 
-    def _put_roles(self, dialect: Dialect, versions: Versions, served: Served) -> dict[str, str]:
-        """Put what is not there yet; plain name -> versioned name of all that devices ask for by such."""
+    def _put_sources(self, dialect: Dialect, versions: Versions, served: Served) -> dict[str, str]:
+        """Put what others signed and is not there yet; plain name -> versioned name of all listed roles that
+        devices ask for by such."""
         plain = {}
         for role, version in versions.items():
             name = role_name(dialect, role, version)
-            is_new = served.lists(dialect, role) != version
-            if is_shelf(role):
-                if is_new:
-                    self._target.put(name, self._own(role, version)[dialect], version)
-            else:
+            if not is_shelf(role):
                 file = self._source_files.versioned(SourceName(role), dialect, version)
                 if file is None:
                     continue
-                if is_new:
+                if served.lists(dialect, role) != version:
                     self._target.put(name, file.signed.raw, version)
             if dialect is Dialect.UPTANE or role in ROLE_NAMES:
                 plain[plain_name(dialect, role)] = name
         return plain
 
-    def _put_own(self, role: str, version: int) -> None:
-        for dialect, raw in self._own(role, version).items():
-            self._target.put(role_name(dialect, role, version), raw, version)
+    def _put(self, file: RoleFile) -> None:
+        for dialect in Dialect:
+            name = role_name(dialect, file.role, file.version)
+            self._target.put(name, file.in_dialect(dialect).raw, file.version)
 
-    def _own(self, role: str, version: int) -> dict[Dialect, bytes]:
+    def _own(self, role: str, version: int) -> RoleFile:
         file = self._metadata.versioned(role, version)
         if file is None:
             raise Unavailable(f"{role} {version} is not kept any more; a newer release is on its way.")
-        return {dialect: file.in_dialect(dialect).raw for dialect in Dialect}
+        return file
 
     def sweep(self) -> bool:
         """Look at a few names, and remove those that the server answers no more; whether there are more."""
