@@ -27,6 +27,8 @@ FEED_INTERVAL = 1.0
 TELLING_INTERVAL = 5.0
 OFFLOAD_PATIENCE = 2.0
 """How long a stop waits for what is just copied; whoever goes on is not disturbed by half of it."""
+CLEANING_PATIENCE = 2.0
+"""How long a stop waits for what is just removed; what is dying stays so, for whoever goes on."""
 ORPHAN_INTERVAL = 6 * 3600.0
 
 
@@ -39,39 +41,36 @@ def schedules(
     meters: "WorkerMeters",
     offloading: Offloading | None,
 ) -> Iterator[renewal.Schedule]:
-    """Each has a thread of its own: the first copy for devices may take hours, and renewal does not wait."""
-    yield _shared(repository, publisher, metadata, refreshing, watching, meters)
+    """Each has a thread of its own: the first copy for devices may take hours, a sweep of an object store
+    minutes, and renewal does not wait."""
+    settings, catalog, clock = repository.settings.metadata, repository.catalog, repository.clock
+    leases, sweep = backends.leases(repository.settings), repository.sweep()
+
+    def once(name: str, every: float, job: Job) -> tuple[float, Job]:
+        """By one process of all."""
+        return min(every, ASK_SECONDS), leased(leases, name, every, watching.job(name, job))
+
+    renewing = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
+    yield renewal.Schedule(
+        [
+            once("renewal", renewing, lambda: renewal.renew(catalog, metadata, publisher, clock)),
+            once("leave-tuf", renewing, lambda: leave_tuf(catalog, metadata, publisher, clock)),
+            once("feed", FEED_INTERVAL, lambda: feed.follow(catalog, metadata, publisher, clock)),
+            once("source-refresh", REFRESH_INTERVAL, refreshing.refresh_due),
+            (CHECKPOINT_INTERVAL, watching.job("checkpoint", catalog.checkpoint)),
+            (TELLING_INTERVAL, meters.tell_device_requests),
+        ]
+    )
+    yield renewal.Schedule(
+        [
+            once("sweep", settings.sweep_interval, sweep),
+            once("staging", settings.sweep_interval, repository.blobs.clear_abandoned),
+            once("orphans", ORPHAN_INTERVAL, sweep.orphans),
+        ],
+        patience=CLEANING_PATIENCE,
+    )
     if offloading is not None:
         yield renewal.Schedule([(STEP_SECONDS, offloading.step)], patience=OFFLOAD_PATIENCE)
-
-
-def _shared(
-    repository: "Repository",
-    publisher: Publisher,
-    metadata: Metadata,
-    refreshing: Refreshing,
-    watching: Watching,
-    meters: "WorkerMeters",
-) -> renewal.Schedule:
-    settings = repository.settings.metadata
-    catalog, clock, sweep = repository.catalog, repository.clock, repository.sweep()
-    interval = min(RENEWAL_INTERVAL, settings.timestamp_lifetime / 16)
-    jobs: list[tuple[str, float, Job]] = [
-        ("renewal", interval, lambda: renewal.renew(catalog, metadata, publisher, clock)),
-        ("leave-tuf", interval, lambda: leave_tuf(catalog, metadata, publisher, clock)),
-        ("feed", FEED_INTERVAL, lambda: feed.follow(catalog, metadata, publisher, clock)),
-        ("source-refresh", REFRESH_INTERVAL, refreshing.refresh_due),
-        ("sweep", settings.sweep_interval, sweep),
-        ("staging", settings.sweep_interval, repository.blobs.clear_abandoned),
-        ("orphans", ORPHAN_INTERVAL, sweep.orphans),
-    ]
-    leases = backends.leases(repository.settings)
-    once = [
-        (min(every, ASK_SECONDS), leased(leases, name, every, watching.job(name, job)))
-        for name, every, job in jobs
-    ]
-    checkpoint = (CHECKPOINT_INTERVAL, watching.job("checkpoint", catalog.checkpoint))
-    return renewal.Schedule([*once, checkpoint, (TELLING_INTERVAL, meters.tell_device_requests)])
 
 
 def offload(repository: "Repository", metadata: Metadata) -> Offload | None:

@@ -1,5 +1,6 @@
 """Delete, upload of the same bytes and the sweep, in every interleaving: nothing acknowledged is lost."""
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from otarium.domain.names import HardwareId, PackageName, PackageVersion, Sha256
 from otarium.domain.packages import Package
 from otarium.services.packages import Limits, Packages
 from otarium.services.ports_blobs import StagedBlob
-from otarium.services.renewal import Sweep
+from otarium.services.renewal import MOST_FAILURES, Sweep
 from otarium.services.uploads import Upload, Uploads
 from repository import Repository
 
@@ -132,6 +133,48 @@ def test_what_a_store_did_not_delete_is_deleted_by_the_next_sweep(
     assert repository.opened.blobs.exists(gone.content.sha256)
     assert sweep(repository)() == 1
     assert not repository.opened.blobs.exists(gone.content.sha256)
+
+
+def test_one_blob_that_cannot_be_removed_does_not_keep_the_others(
+    repository: Repository, packages: Packages, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = [upload(uploads, name, name.encode()) for name in "abc"]
+    for package in gone:
+        packages.delete(ACTOR, package.id).result(10)
+    stuck = min(package.content.sha256 for package in gone)
+    swept = sweep(repository)
+    delete = swept._blobs.delete
+
+    def stuck_at_one(sha256: Sha256) -> None:
+        if sha256 == stuck:
+            raise OSError(errno.EIO, "Input/output error")
+        delete(sha256)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(swept._blobs, "delete", stuck_at_one)
+        with pytest.raises(OSError, match="Input/output"):
+            swept()
+    left = [package.content.sha256 for package in gone if swept._blobs.exists(package.content.sha256)]
+    assert left == [stuck]
+    assert sweep(repository)() == 1
+
+
+def test_a_sweep_gives_up_on_a_store_that_is_away(
+    repository: Repository, packages: Packages, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(MOST_FAILURES + 5):
+        package = upload(uploads, f"n{number}", b"%d" % number)
+        packages.delete(ACTOR, package.id).result(10)
+    swept, asked = sweep(repository), list[Sha256]()
+
+    def away(sha256: Sha256) -> None:
+        asked.append(sha256)
+        raise Unavailable("The store for packages cannot be reached.")
+
+    monkeypatch.setattr(swept._blobs, "delete", away)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        swept()
+    assert len(asked) == MOST_FAILURES
 
 
 def test_a_sweep_that_lost_its_lock_spares_bytes_that_came_back(

@@ -19,6 +19,8 @@ from otarium.services.publishing import Outcome, Publisher
 
 log = logging.getLogger(__name__)
 
+MOST_FAILURES = 10
+"""Of one sweep: where a store is away, each takes as long as the store is waited for."""
 SHELVES_AT_ONCE = 32
 """Delegated shelves in one release of renewal: uploads are not to wait for a thousand signatures."""
 
@@ -58,9 +60,20 @@ class Sweep:
 
     def __call__(self) -> int:
         """How many blobs were removed; none while another process is at it. What could not be removed stays
-        dying, for the next time."""
+        dying, for the next time, and is no reason to leave the others. Raises what removing the first of
+        them failed with."""
+        removed, failures = 0, list[Refusal | OSError]()
         with self._locks.tried("sweep") as ours:
-            return sum(map(self._remove, self._dying())) if ours else 0
+            for sha256 in self._dying() if ours else ():
+                try:
+                    removed += self._remove(sha256)
+                except (Refusal, OSError) as failure:
+                    failures.append(failure)
+                    if len(failures) == MOST_FAILURES:
+                        break
+        if failures:
+            raise failures[0]
+        return removed
 
     def _dying(self) -> Sequence[Sha256]:
         now = self._clock.now()
