@@ -17,8 +17,6 @@ from otarium.domain.errors import Broken
 from otarium.settings import Settings
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from otarium.web.app import Asgi
 
 _PR_SET_PDEATHSIG = 1
@@ -38,12 +36,14 @@ class Preparation:
         fork = multiprocessing.get_context("fork")
         self._settings = settings
         self._done = fork.Event()
-        self._failure, failure = fork.Pipe(duplex=False)
-        self._process = fork.Process(target=self._prepare, args=(failure,), daemon=True)
+        self._told, self._telling = fork.Pipe(duplex=False)
+        self._process = fork.Process(target=self._prepare, daemon=True)
+        self._failure: Exception | None = None
 
     def start(self, failed: Callable[[], None]) -> None:
         """Calls `failed` from another thread when it comes to that."""
         self._process.start()
+        self._telling.close()
         threading.Thread(target=self._watch, args=(failed,), daemon=True).start()
 
     def wait(self) -> None:
@@ -52,14 +52,13 @@ class Preparation:
 
     def require(self) -> None:
         """Raises what it failed with, if it did; a server may have been stopped before it was done."""
-        if self._failure.poll():
-            with suppress(EOFError):  # it ended and said nothing
-                raise self._failure.recv()
+        if self._failure is not None:
+            raise self._failure
         if self._process.exitcode not in _NO_FAILURE:
             code = self._process.exitcode
             raise Broken(f"preparing the data directory ended unexpectedly, with code {code}; start again")
 
-    def _prepare(self, failure: "Connection") -> None:
+    def _prepare(self) -> None:
         _begin()
         try:
             with _no_garbage_collected():
@@ -70,11 +69,13 @@ class Preparation:
             banner.show(self._settings, issued)
         except Exception as error:
             error.add_note(traceback.format_exc())
-            failure.send(error)
+            self._telling.send(error)
         else:
             self._done.set()
 
     def _watch(self, failed: Callable[[], None]) -> None:
+        with suppress(EOFError):  # it ended and said nothing
+            self._failure = self._told.recv()
         self._process.join()
         if not self._done.is_set():
             failed()

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ from pathlib import Path
 import pytest
 
 from harness import PATIENCE, Server, free_port, running_server
+from otarium import bootstrap
+from otarium.domain.errors import Broken
+from otarium.processes import MAIN_PID, Preparation
+from otarium.settings import Settings
 
 
 def _children(server: Server) -> list[int]:
@@ -64,6 +69,22 @@ def test_when_the_preparing_process_is_killed_the_server_says_so_and_ends(waitin
     assert waiting.process.wait(PATIENCE) == 1
     assert "otarium: preparing the data directory ended unexpectedly, with code -9" in waiting.log_tail()
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_however_much_there_is_to_say_of_a_failure_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a pipe holds: whoever writes it waits for its reader."""
+    long = "x" * 300_000
+    monkeypatch.setenv(MAIN_PID, str(os.getpid()))
+    monkeypatch.setattr(bootstrap, "start", lambda settings: (_ for _ in ()).throw(Broken(long)))
+    monkeypatch.setenv("OTARIUM_DATA_DIR", str(tmp_path))
+    failed = threading.Event()
+    preparation = Preparation(Settings())
+    preparation.start(failed.set)
+    assert failed.wait(PATIENCE)
+    with pytest.raises(Broken, match=long):
+        preparation.require()
 
 
 def test_workers_and_the_preparing_process_hold_no_lock_of_the_main_process(tmp_path: Path) -> None:
