@@ -156,7 +156,8 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Repository:
     (storage.data_dir / "views").unlink(missing_ok=True)
     repository = open_repository(settings, clock)
     repository.blobs.prepare()
-    backup.clear_abandoned(storage.data_dir)
+    if not storage.has_object_store:
+        backup.clear_abandoned(storage.blobs)
     if not authority.keys_of(repository.catalog):
         authority.create(repository.catalog, keystore.generate(repository.master), repository.clock)
     publisher, _ = repository.publisher()
@@ -179,8 +180,8 @@ def write_backup(repository: Repository, target: Path, progress: Callable[[int],
         raise Broken("the catalog is in PostgreSQL: back it up with pg_dump, then copy the blobs")
     if not isinstance(repository.blobs, FileBlobStore):
         raise Broken("the blobs are in an object store: copy the bucket after the catalog")
-    data_dir = repository.settings.storage.data_dir
-    blobs = backup.write(repository.catalog, repository.blobs, data_dir, target, progress)
+    beside = repository.settings.storage.blobs
+    blobs = backup.write(repository.catalog, repository.blobs, beside, target, progress)
     with suppress(Refusal), repository.catalog.write() as tx:
         tx.journal.record(repository.clock.now(), "otarium", "backup", target.name)
     return blobs

@@ -7,13 +7,17 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from api.traces import agreed, blob_path
 from harness import free_port, http, running_server, upload
+
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +209,20 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_half(running, tmp_path):
     done = running.run("backup", str(target), check=False)
     assert (done.returncode, target.read_text(), done.stderr.count("\n")) == (1, "precious", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["backup.tar"]
-    assert not list(running.data_dir.glob("backup-*"))
+    assert not list(running.data_dir.glob("**/backup-*"))
+
+
+def test_blobs_that_lie_elsewhere_are_in_a_backup_where_a_data_directory_has_them(tmp_path):
+    another_file_system = SHARED_MEMORY if SHARED_MEMORY.is_dir() else tmp_path
+    with tempfile.TemporaryDirectory(dir=another_file_system) as elsewhere:
+        env = {"OTARIUM_BLOBS_URL": f"file://{elsewhere}/store", "OTARIUM_RESERVE_BYTES": "0"}
+        with running_server(tmp_path / "data", env=env) as server:
+            uploaded = upload(server, "far", "1", b"far away")
+            server.run("backup", str(tmp_path / "backup.tar"))
+            copy = replace(restored(server, tmp_path / "backup.tar", tmp_path / "copy"), env={})
+    assert verify(copy).returncode == 0
+    sha256 = uploaded["hashes"]["sha256"]
+    assert (copy.data_dir / "blobs/sha256" / sha256[:2] / sha256).read_bytes() == b"far away"
 
 
 def test_a_restored_copy_without_its_master_key_says_what_is_missing(copy):

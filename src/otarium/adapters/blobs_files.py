@@ -91,7 +91,7 @@ class FileBlobStore:
         return True
 
     def archive_name(self, sha256: Sha256) -> str:
-        return str(self.path(sha256).relative_to(self._root.parent.parent))
+        return f"blobs/{self.path(sha256).relative_to(self._root.parent)}"
 
     def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
         for path in self._root.glob("??/*"):

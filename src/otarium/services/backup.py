@@ -17,7 +17,7 @@ from otarium.domain.errors import Broken
 from otarium.domain.names import Sha256
 
 WORK_PREFIX = "backup-"
-"""Of the directory with hard links that a running backup has, locked, in the data directory."""
+"""Of the directory with hard links that a running backup has, locked, beside the blobs."""
 
 
 class ArchivedCatalog(Protocol):
@@ -32,7 +32,7 @@ class ArchivedBlobs(Protocol):
         ...
 
     def archive_name(self, sha256: Sha256) -> str:
-        """Where the bytes lie in a data directory."""
+        """Where the bytes lie in a data directory that has everything in its own place."""
         ...
 
 
@@ -63,8 +63,8 @@ def write(
 ) -> int:
     """How many blobs were written; `progress` is told their bytes. Raises Broken.
 
-    The blobs are hard-linked first, which takes no time: a package that is deleted, and swept, during a
-    long copy is still in the backup whose catalog lists it. `work_parent` is on the blobs' file system.
+    The blobs that the catalog lists are hard-linked before the long copy, which takes no time: those of a
+    package that is deleted, and swept, meanwhile are still there. `work_parent` is on their file system.
     """
     if target.exists():
         raise Broken(f"{target} exists already; name another file")
