@@ -152,4 +152,4 @@ def test_bytes_are_linked_where_the_file_system_can(tmp_path: Path, store: tuple
     blobs, sha256 = store
     target = FileOffload(tmp_path / "copy", blobs.link)
     put_blob(target, store, "tuf/targets/H.a-1", "repo/targets/a-1")
-    assert blobs.path(sha256).samefile(tmp_path / "copy/repo/targets/a-1")
+    assert (tmp_path / "copy/repo/targets/a-1").samefile(blobs.path(sha256))

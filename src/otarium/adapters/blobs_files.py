@@ -60,13 +60,15 @@ class FileBlobStore:
 
     def stage(self) -> "FileStagedBlob":
         with _full_disk_is_a_refusal():
-            return FileStagedBlob(self, self._staging / secrets.token_hex(16))
+            return FileStagedBlob(self, f"{self._staging}/{secrets.token_hex(16)}")
 
-    def path(self, sha256: Sha256) -> Path:
-        return self._root / sha256[:2] / sha256
+    def path(self, sha256: Sha256) -> str:
+        """No Path: each one's parts go through a table of the interpreter, which grows by names that come
+        and go for hours, and never shrinks."""
+        return f"{self._root}/{_place(sha256)}"
 
     def exists(self, sha256: Sha256) -> bool:
-        return self.path(sha256).exists()
+        return os.path.exists(self.path(sha256))
 
     def open(self, sha256: Sha256) -> "FileBlob | None":
         try:
@@ -75,28 +77,33 @@ class FileBlobStore:
             return None
 
     def link_to(self, sha256: Sha256) -> str | None:
-        return f"{PROXY_PATH}/{sha256[:2]}/{sha256}" if self._by_proxy and self.exists(sha256) else None
+        return f"{PROXY_PATH}/{_place(sha256)}" if self._by_proxy and self.exists(sha256) else None
 
     def delete(self, sha256: Sha256) -> None:
-        self.path(sha256).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self.path(sha256))
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self._root).free
 
     def link(self, sha256: Sha256, target: Path) -> bool:
         try:
-            target.hardlink_to(self.path(sha256))
+            os.link(self.path(sha256), target)
         except FileNotFoundError:
             return False
         return True
 
     def archive_name(self, sha256: Sha256) -> str:
-        return f"blobs/{self.path(sha256).relative_to(self._root.parent)}"
+        return f"blobs/sha256/{_place(sha256)}"
 
     def orphans(self, known: frozenset[Sha256], before: float) -> Iterator[Sha256]:
         for path in self._root.glob("??/*"):
             if path.name not in known and path.stat().st_mtime < before:
                 yield Sha256(path.name)
+
+
+def _place(sha256: Sha256) -> str:
+    return f"{sha256[:2]}/{sha256}"
 
 
 class FileBlob:
@@ -121,7 +128,7 @@ class FileBlob:
 class FileStagedBlob:
     """One upload. All methods block; call them from one thread at a time."""
 
-    def __init__(self, store: FileBlobStore, path: Path) -> None:
+    def __init__(self, store: FileBlobStore, path: str) -> None:
         self._store = store
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -154,13 +161,14 @@ class FileStagedBlob:
             raise RuntimeError("commit before finish")
         target = self._store.path(self.sha256)
         with _full_disk_is_a_refusal():
-            self._path.replace(target)
-            _fsync_directory(target.parent)
+            os.replace(self._path, target)
+            _fsync_directory(os.path.dirname(target))
         self._close()
 
     def cancel(self) -> None:
         self._close()
-        self._path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)
 
     def _close(self) -> None:
         if self._file >= 0:
@@ -168,7 +176,7 @@ class FileStagedBlob:
             self._file = -1
 
 
-def _fsync_directory(path: Path) -> None:
+def _fsync_directory(path: str) -> None:
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
