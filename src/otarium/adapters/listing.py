@@ -218,10 +218,8 @@ def rebuild(connection: Connection) -> None:
     """All blocks anew from the rows, which have their words."""
     connection.execute(delete(_L))
     for sorting in SORTINGS:
-        low = _LOWEST
-        for keys, table in _runs(connection, sorting):
-            _insert(connection, sorting, low if low is _LOWEST else keys, table)
-            low = keys
+        for number, (key, table) in enumerate(_runs(connection, sorting)):
+            _insert(connection, sorting, key if number else _LOWEST, table)
 
 
 def _runs(connection: Connection, sorting: SortKey) -> Iterator[tuple[Key, Table]]:

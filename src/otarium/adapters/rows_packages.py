@@ -81,7 +81,7 @@ class PackageRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._touched: dict[listing.Key, int | None] = {}
-        """With the primary key of what was only added."""
+        """With the primary key of what was added or changed once; None where it went, or more happened."""
         self._fresh: dict[int, words.Numbers] = {}
         self._never_deleted: set[PackageId] = set()
 
