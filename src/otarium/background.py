@@ -25,10 +25,8 @@ REFRESH_INTERVAL = 5.0
 """How often is looked for sources that are due."""
 FEED_INTERVAL = 1.0
 TELLING_INTERVAL = 5.0
-OFFLOAD_PATIENCE = 2.0
-"""How long a stop waits for what is just copied; whoever goes on is not disturbed by half of it."""
-CLEANING_PATIENCE = 2.0
-"""How long a stop waits for what is just removed; what is dying stays so, for whoever goes on."""
+PATIENCE = 2.0
+"""How long a stop waits for what is just copied or removed; half of it disturbs nobody who goes on."""
 ORPHAN_INTERVAL = 6 * 3600.0
 
 
@@ -67,10 +65,10 @@ def schedules(
             once("staging", settings.sweep_interval, repository.blobs.clear_abandoned),
             once("orphans", ORPHAN_INTERVAL, sweep.orphans),
         ],
-        patience=CLEANING_PATIENCE,
+        patience=PATIENCE,
     )
     if offloading is not None:
-        yield renewal.Schedule([(STEP_SECONDS, offloading.step)], patience=OFFLOAD_PATIENCE)
+        yield renewal.Schedule([(STEP_SECONDS, offloading.step)], patience=PATIENCE)
 
 
 def offload(repository: "Repository", metadata: Metadata) -> Offload | None:
